@@ -1,0 +1,1 @@
+"""Seeing how a server staples, from inside and from outside."""

@@ -1,0 +1,1 @@
+"""One fresh staple per certificate: asked for, verified, kept, and handed to every handshake."""

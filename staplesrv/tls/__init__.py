@@ -1,0 +1,1 @@
+"""Certificates, and the TLS connections that show them together with their staples."""
