@@ -1,7 +1,7 @@
 """The errors that staplesrv raises, split by whose fault they are.
 
-`OperatorError` is mended in a file or an option, `ResponderError` at the responder or in the network between. What a TLS
-client does wrong is counted and never raised; what is none of these is our bug and keeps its traceback.
+`OperatorError` is mended in a file or an option, `ResponderError` at the responder or in the network between. What a
+TLS client does wrong is counted and never raised; what is none of these is our bug and keeps its traceback.
 """
 
 from __future__ import annotations
