@@ -1,0 +1,14 @@
+"""The `staplesrv` command: small programs beside the server itself, which twistd runs."""
+
+from __future__ import annotations
+
+import click
+
+from staplesrv import __version__
+from staplesrv.server.program import Program
+
+
+@click.group(cls=Program)
+@click.version_option(__version__, prog_name="staplesrv")
+def main() -> None:
+    """Look at OCSP staples: at a server's from outside, at a response file, at a configuration."""
