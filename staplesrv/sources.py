@@ -6,6 +6,7 @@ Everything else is handed them as callables, so that a test can move time and ch
 from __future__ import annotations
 
 import random
+import secrets
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,8 +18,12 @@ WallClock: TypeAlias = Callable[[], float]
 Uniform: TypeAlias = Callable[[float, float], float]
 """A number drawn evenly between two others, for jitter."""
 
+RandomBytes: TypeAlias = Callable[[int], bytes]
+"""So many bytes that nobody can guess, for nonces."""
+
 wall_clock: WallClock = time.time
 uniform: Uniform = random.SystemRandom().uniform
+random_bytes: RandomBytes = secrets.token_bytes
 
 
 def utc(seconds: float) -> datetime:
