@@ -1,0 +1,202 @@
+"""A certificate as one checked value: leaf, chain, key, and what the leaf says about names and staples."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
+
+from staplesrv.errors import OperatorError
+from staplesrv.staples.issuer import shared
+from staplesrv.tls import chain as chains
+from staplesrv.tls.pem import PrivateKey, parse_certificates, parse_private_key, read
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CertificateBundle:
+    """A leaf with everything that goes with it. `load_bundle` and `parse_bundle` make it and check it.
+
+    Args:
+        leaf: The certificate that handshakes show.
+        chain: The certificates sent after the leaf, its issuer first; empty where the file had the leaf alone.
+        private_key: The leaf's key.
+        issuers: More candidates for the issuer, for asking about the leaf; they are not sent.
+        names: What the leaf is for: DNS names in lower case (A-labels, wildcards as they stand) and IP addresses.
+        responder_urls: Its OCSP URLs in order, of any scheme.
+        issuer_urls: Its caIssuers URLs in order, of any scheme.
+        must_staple: TLS feature 5, status_request (RFC 7633).
+        must_staple_v2: TLS feature 17, status_request_v2, which nobody can meet: OpenSSL has no such extension.
+        fingerprint: SHA-256 of the leaf's DER.
+    """
+
+    leaf: x509.Certificate
+    chain: tuple[x509.Certificate, ...]
+    private_key: PrivateKey
+    issuers: tuple[x509.Certificate, ...]
+    names: tuple[str, ...]
+    responder_urls: tuple[str, ...]
+    issuer_urls: tuple[str, ...]
+    must_staple: bool
+    must_staple_v2: bool
+    fingerprint: bytes
+
+    @property
+    def pem(self) -> bytes:
+        """The leaf and its chain as PEM, leaf first."""
+        return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in (self.leaf, *self.chain))
+
+    def with_issuer(self, issuer: x509.Certificate) -> CertificateBundle:
+        """Return the same bundle with a chain of its issuer alone; one that has a chain stays as it is."""
+        return self if self.chain else replace(self, chain=(shared(issuer),))
+
+
+def load_bundle(
+    certificate: Path, private_key: Path, issuer: Path | None = None, passphrase: bytes | None = None
+) -> CertificateBundle:
+    """Read a certificate, its key and perhaps its issuer from PEM files.
+
+    Args:
+        certificate: The leaf, then its chain; the root may be there or not.
+        private_key: The leaf's key; the same file may hold both.
+        issuer: The issuer's certificate, for chains that lack it.
+        passphrase: For an encrypted key.
+
+    Raises:
+        OperatorError: a file can't be read or doesn't fit the others. An expired leaf is no error.
+    """
+    return parse_bundle(
+        (str(certificate), read(certificate)),
+        (str(private_key), read(private_key)),
+        None if issuer is None else (str(issuer), read(issuer)),
+        passphrase,
+    )
+
+
+def parse_bundle(
+    certificate: tuple[str, bytes],
+    private_key: tuple[str, bytes],
+    issuer: tuple[str, bytes] | None = None,
+    passphrase: bytes | None = None,
+) -> CertificateBundle:
+    """Make a bundle of what `load_bundle` reads: pairs of what an error names as its place, and the PEM text."""
+    leaf, *rest = parse_certificates(*certificate)
+    key = parse_private_key(*private_key, passphrase)
+    if not _fits(leaf, key):
+        raise _unfit(certificate[0], private_key[0], (leaf, *rest), key)
+    chains.check_order(certificate[0], (leaf, *rest))
+    extra = () if issuer is None else parse_certificates(*issuer)
+    if issuer is not None and not any(chains.issued(candidate, leaf) for candidate in extra):
+        problem = f"no certificate in it issued {chains.name(leaf)}; that was {chains.readable(leaf.issuer)}"
+        raise OperatorError(issuer[0], problem, "name the file of the CA that issued it")
+    return _bundle(certificate[0], leaf, rest, key, extra)
+
+
+def _bundle(
+    where: str,
+    leaf: x509.Certificate,
+    rest: Sequence[x509.Certificate],
+    key: PrivateKey,
+    extra: Sequence[x509.Certificate],
+) -> CertificateBundle:
+    extensions = _extensions(where, leaf)
+    features = _features(extensions)
+    return CertificateBundle(
+        leaf=leaf,
+        # Issuers are shared: ten thousand leaves have a handful of them, at 7 KiB each.
+        chain=tuple(shared(certificate) for certificate in rest),
+        private_key=key,
+        issuers=tuple(shared(certificate) for certificate in extra),
+        names=_names(leaf, extensions),
+        responder_urls=_urls(extensions, AuthorityInformationAccessOID.OCSP),
+        issuer_urls=_urls(extensions, AuthorityInformationAccessOID.CA_ISSUERS),
+        must_staple=x509.TLSFeatureType.status_request in features,
+        must_staple_v2=x509.TLSFeatureType.status_request_v2 in features,
+        fingerprint=hashlib.sha256(leaf.public_bytes(Encoding.DER)).digest(),
+    )
+
+
+def _extensions(where: str, leaf: x509.Certificate) -> x509.Extensions:
+    try:
+        return leaf.extensions
+    # KeyError: a TLS feature that cryptography has no name for.
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        UnsupportedAlgorithm,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    ) as error:
+        problem = f"the extensions of {chains.name(leaf)} can't be read: {str(error)!a}"
+        raise OperatorError(where, problem, "have the certificate issued again") from error
+
+
+def _features(extensions: x509.Extensions) -> Sequence[x509.TLSFeatureType]:
+    try:
+        return list(extensions.get_extension_for_class(x509.TLSFeature).value)
+    except x509.ExtensionNotFound:
+        return ()
+
+
+def _names(leaf: x509.Certificate, extensions: x509.Extensions) -> tuple[str, ...]:
+    try:
+        alternative = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        # RFC 6125 §6.4.4: the common name counts only where there is no alternative name at all.
+        common = leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        return tuple(str(name.value).lower() for name in common)
+    dns = [name.lower() for name in alternative.get_values_for_type(x509.DNSName)]
+    addresses = [str(address) for address in alternative.get_values_for_type(x509.IPAddress)]
+    return tuple(dict.fromkeys(dns + addresses))
+
+
+def _urls(extensions: x509.Extensions, method: x509.ObjectIdentifier) -> tuple[str, ...]:
+    try:
+        access = extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(
+        description.access_location.value
+        for description in access
+        if description.access_method == method
+        and isinstance(description.access_location, x509.UniformResourceIdentifier)
+    )
+
+
+def _fits(certificate: x509.Certificate, key: PrivateKey) -> bool:
+    try:
+        public = certificate.public_key()
+        same = _spki(public) == _spki(key.public_key())
+        if same and isinstance(key, rsa.RSAPrivateKey) and isinstance(public, rsa.RSAPublicKey):
+            # Loaded without the slow check of its numbers; a signature that verifies says enough.
+            proof = key.sign(b"staplesrv", padding.PKCS1v15(), hashes.SHA256())
+            public.verify(proof, b"staplesrv", padding.PKCS1v15(), hashes.SHA256())
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature):
+        return False
+    return same
+
+
+def _spki(public_key: CertificatePublicKeyTypes) -> bytes:
+    return public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _unfit(where: str, key_file: str, certificates: Sequence[x509.Certificate], key: PrivateKey) -> OperatorError:
+    leaf = chains.name(certificates[0])
+    fitting = next((number for number, one in enumerate(certificates, 1) if _fits(one, key)), None)
+    if fitting is not None:
+        problem = (
+            f"the leaf is not first: certificate 1 is {leaf}, "
+            f"the key in {key_file} fits certificate {fitting}, {chains.name(certificates[fitting - 1])}"
+        )
+        return OperatorError(where, problem, "put the leaf first, then each certificate after the one it issued")
+    problem = f"the private key does not fit the certificate in {where}, {leaf}"
+    return OperatorError(key_file, problem, "name the key that the certificate was requested with")
