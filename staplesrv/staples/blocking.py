@@ -16,9 +16,6 @@ R = TypeVar("R")
 def in_thread(reactor: object, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Deferred[R]:
     """Make a blocking call in the reactor's thread pool.
 
-    The Deferred can't be cancelled to any effect: what a thread has begun it ends, so waiting for it is the only way to
-    know that it is over. Who loses interest lets go of the Deferred.
-
     Args:
         reactor: Has the pool; a reactor without threads, such as `task.Clock`, has the call made at once.
         call: What to call.
@@ -27,7 +24,15 @@ def in_thread(reactor: object, call: Callable[P, R], *args: P.args, **kwargs: P.
     """
     if not IReactorThreads.providedBy(reactor):
         return maybeDeferred(call, *args, **kwargs)
-    done: Deferred[R] = Deferred(lambda _: None)
-    under_way = deferToThreadPool(reactor, reactor.getThreadPool(), call, *args, **kwargs)
-    under_way.addCallbacks(done.callback, done.errback)
-    return done
+    return deferToThreadPool(reactor, reactor.getThreadPool(), call, *args, **kwargs)
+
+
+def shielded(under_way: Deferred[R]) -> Deferred[R]:
+    """Return a Deferred for the same outcome; cancelling it stops the waiting and leaves what is under way alone.
+
+    A thread can't be stopped. Whoever must know when it is over waits for `under_way` itself.
+    """
+    waiter: Deferred[R] = Deferred()
+    # After a cancel Twisted drops the one outcome that comes too late.
+    under_way.addCallbacks(waiter.callback, waiter.errback)
+    return waiter

@@ -16,9 +16,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from twisted.internet.defer import DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock
 
-from staplesrv.staples.blocking import in_thread
+from staplesrv.staples.blocking import in_thread, shielded
 from staplesrv.staples.plain_file import read_plain_file, write_durably
 from staplesrv.staples.stores import KEPT_AFTER, MAX_STORED, StoreFailed
 from staplesrv.staples.stores.lock import lock, unlock
@@ -82,12 +82,16 @@ class DiskStore:
         return self._directory / f"{key.hex()}.{suffix}"
 
     async def _run(self, key: bytes, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        # One lane per key keeps the calls for it in order.
         try:
-            async with self._lanes[key[0] % LANES]:
-                return await in_thread(self._reactor, call, *args, **kwargs)
+            return await shielded(Deferred.fromCoroutine(self._in_lane(key, call, *args, **kwargs)))
         except OSError as error:
-            raise _failed(error, self._directory) from error
+            where = str(error.filename or self._directory)
+            raise StoreFailed(where, error.strerror or type(error).__name__, ADVICE) from error
+
+    async def _in_lane(self, key: bytes, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        # One lane per key keeps the calls for it in order.
+        async with self._lanes[key[0] % LANES]:
+            return await in_thread(self._reactor, call, *args, **kwargs)
 
     # From here on: in a thread.
 
@@ -108,7 +112,7 @@ class DiskStore:
         for path in self._files():
             try:
                 removed += is_over(path, now) and self._remove_if_over(path, now)
-            except OSError as error:  # noqa: PERF203 - one file that can't be removed must not keep the others
+            except OSError as error:
                 first_error = first_error or error
         if first_error is not None:
             raise first_error
@@ -147,10 +151,6 @@ class DiskLease:
     async def release(self) -> None:
         """See `Lease.release`."""
         await self._store.release(self._key, self._descriptor)
-
-
-def _failed(error: OSError, directory: Path) -> StoreFailed:
-    return StoreFailed(str(error.filename or directory), error.strerror or type(error).__name__, ADVICE)
 
 
 def is_over(path: Path, now: float) -> bool:
