@@ -1,0 +1,112 @@
+"""CertID: how OCSP names a certificate, by the hash of its issuer's name and key and by its serial number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat import asn1
+from cryptography.hazmat.primitives import hashes
+
+from staplesrv.errors import NotIssuedBy
+from staplesrv.ocsp.asn1 import TBSCertificate
+from staplesrv.ocsp.text import subject
+
+HASHES: Final[Mapping[str, hashes.HashAlgorithm]] = MappingProxyType(
+    {
+        "sha1": hashes.SHA1(),  # noqa: S303 - a CertID's hash is an identifier, and SHA-1 the one that every responder knows
+        "sha256": hashes.SHA256(),
+        "sha384": hashes.SHA384(),
+        "sha512": hashes.SHA512(),
+    }
+)
+"""The hashes that a CertID may be made with, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertID:
+    """The name of a certificate in OCSP (RFC 6960 §4.1.1).
+
+    Args:
+        hash_name: A key of `HASHES`.
+        issuer_name_hash: Hash of the issuer's name, DER.
+        issuer_key_hash: Hash of the issuer's public key: the bits, without tag and length.
+        serial_number: The certificate's serial number.
+    """
+
+    hash_name: str
+    issuer_name_hash: bytes
+    issuer_key_hash: bytes
+    serial_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The certificate that is asked about. Made by `for_leaf` or `for_serial`.
+
+    Args:
+        serial_number: Its serial number.
+        issuer: The certificate of the CA that issued it.
+        leaf: The certificate itself, where it is at hand.
+    """
+
+    serial_number: int
+    issuer: x509.Certificate
+    leaf: x509.Certificate | None
+
+    @classmethod
+    def for_leaf(cls, leaf: x509.Certificate, issuer: x509.Certificate) -> Target:
+        """Ask about a certificate.
+
+        Neither dates nor extensions of the two are looked at.
+
+        Raises:
+            NotIssuedBy: `issuer` is not the one who issued and signed `leaf`.
+        """
+        try:
+            leaf.verify_directly_issued_by(issuer)
+        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
+            raise NotIssuedBy(subject(leaf), subject(issuer)) from error
+        return cls(leaf.serial_number, issuer, leaf)
+
+    @classmethod
+    def for_serial(cls, serial_number: int, issuer: x509.Certificate) -> Target:
+        """Ask about a serial number of an issuer, without the certificate."""
+        return cls(serial_number, issuer, None)
+
+    def cert_id(self, hash_name: str) -> CertID:
+        """Name the certificate under a hash.
+
+        Args:
+            hash_name: A key of `HASHES`.
+        """
+        return CertID(hash_name, *_issuer_hashes(self.issuer, hash_name), self.serial_number)
+
+
+@lru_cache(maxsize=4096)
+def _issuer_hashes(issuer: x509.Certificate, hash_name: str) -> tuple[bytes, bytes]:
+    # The name as it stands in the DER: encoding it anew may choose other string types, and so another hash. A leaf's
+    # issuer name is the same bytes, or verify_directly_issued_by would have refused the pair.
+    tbs = asn1.decode_der(TBSCertificate, issuer.tbs_certificate_bytes)
+    return _digest(asn1.encode_der(tbs.subject), hash_name), _digest(tbs.public_key.bits.as_bytes(), hash_name)
+
+
+def _digest(data: bytes, hash_name: str) -> bytes:
+    digest = hashes.Hash(HASHES[hash_name])
+    digest.update(data)
+    return digest.finalize()
+
+
+def key_hash(certificate: x509.Certificate) -> bytes:
+    """The SHA-1 of a certificate's public key, by which a response may name its signer (RFC 6960 §4.2.1).
+
+    Raises:
+        ValueError: the certificate can't be read.
+    """
+    tbs = asn1.decode_der(TBSCertificate, certificate.tbs_certificate_bytes)
+    return _digest(tbs.public_key.bits.as_bytes(), "sha1")

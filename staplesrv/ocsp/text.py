@@ -1,0 +1,30 @@
+"""What responses and certificates say, made fit for one line of a log: printable, and not too long."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from cryptography import x509
+
+MAX_TEXT: Final = 200
+"""Characters that are kept of a name or a message: a hostile one could fill the log."""
+
+
+def one_line(text: str) -> str:
+    """Replace what is not printable, and cut what is too long."""
+    line = "".join(character if character.isprintable() else "?" for character in text)
+    return line if len(line) <= MAX_TEXT else f"{line[:MAX_TEXT]}..."
+
+
+def subject(certificate: x509.Certificate) -> str:
+    """The subject of a certificate (RFC 4514), whatever is in it."""
+    try:
+        return one_line(certificate.subject.rfc4514_string()) or "an empty name"
+    except (ValueError, TypeError):
+        return "a name that can't be read"
+
+
+def moment(time: datetime) -> str:
+    """A time in UTC, to the second."""
+    return f"{time:%Y-%m-%d %H:%M:%SZ}"
