@@ -5,9 +5,11 @@ from __future__ import annotations
 from staplesrv.testing.asked import Asked
 from staplesrv.testing.authority import CertificateAuthority, Leaf, LeafFiles
 from staplesrv.testing.behaviour import Behaviour
+from staplesrv.testing.handshake import handshake
 from staplesrv.testing.listening import RunningResponder, listen
 from staplesrv.testing.responder import OCSPResponder
 from staplesrv.testing.response import CRITICAL_UNKNOWN, CertID, Signer, Single, make_error, make_response
+from staplesrv.tls.client import HandshakeFailed, Seen, StapleClient
 
 __all__ = [
     "CRITICAL_UNKNOWN",
@@ -15,12 +17,16 @@ __all__ = [
     "Behaviour",
     "CertID",
     "CertificateAuthority",
+    "HandshakeFailed",
     "Leaf",
     "LeafFiles",
     "OCSPResponder",
     "RunningResponder",
+    "Seen",
     "Signer",
     "Single",
+    "StapleClient",
+    "handshake",
     "listen",
     "make_error",
     "make_response",
