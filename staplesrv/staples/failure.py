@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
 
@@ -17,9 +18,9 @@ class FailureKind(StrEnum):
     NETWORK = "network"
     """DNS, connect, TLS, time-out, a connection that broke, or bytes that are no HTTP."""
     HTTP_STATUS = "http-status"
-    """5xx, 429, or more redirects than are followed."""
+    """5xx, 429, or a redirect that is not followed: too many of them, or to where nobody goes."""
     REFUSED = "refused"
-    """Any other 4xx, or a redirect to where nobody follows."""
+    """Any other 4xx, a responder that wants signed requests, or a URL that can't be."""
     BAD_RESPONSE = "bad-response"
     """Over the size cap, compressed, no DER, bytes behind it, or not the response that was asked for."""
     TRY_LATER = "try-later"
@@ -52,15 +53,64 @@ class FetchFailed(ResponderError):
         detail: What happened; made one printable line here, whatever it holds.
         url: The responder's (or issuer's) URL that was asked, "" where none was.
         retry_after: How long the responder asked to be left alone, already capped; None where it did not say.
+        status: The HTTP status where that is what failed.
     """
 
-    def __init__(self, kind: FailureKind, detail: str, *, url: str = "", retry_after: timedelta | None = None) -> None:
-        super().__init__(kind, detail, url, retry_after)
+    def __init__(
+        self,
+        kind: FailureKind,
+        detail: str,
+        *,
+        url: str = "",
+        retry_after: timedelta | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(kind, detail, url, retry_after, status)
         self.kind = kind
         self.detail = one_line(detail)
         self.url = url
         self.retry_after = retry_after
+        self.status = status
 
     def __str__(self) -> str:
         place = f"{self.url}: " if self.url else ""
         return f"{place}{self.kind}: {self.detail}"
+
+
+# Answers that came and were wrong first: somebody has to see to them. Then what may be well again soon, so that a URL
+# that refuses for good does not lengthen the wait for one that is only down. What says least is last.
+_TELLING = (
+    FailureKind.VERIFY_FAILED,
+    FailureKind.FUTURE,
+    FailureKind.STALE,
+    FailureKind.BAD_RESPONSE,
+    FailureKind.TRY_LATER,
+    FailureKind.HTTP_STATUS,
+    FailureKind.NETWORK,
+    FailureKind.UNAUTHORIZED,
+    FailureKind.MALFORMED_REQUEST,
+    FailureKind.REFUSED,
+    FailureKind.NO_ISSUER,
+)
+
+
+def most_telling(failures: Sequence[FetchFailed]) -> FetchFailed:
+    """Pick the failure that stands for several of one attempt.
+
+    Args:
+        failures: At least one, in the order in which they happened; of equal kinds the first counts.
+
+    Returns:
+        The one failure, or one of the same kind, URL and Retry-After whose detail names the others too.
+    """
+    chosen = min(failures, key=lambda failure: _TELLING.index(failure.kind))
+    others = [str(failure) for failure in failures if failure is not chosen]
+    if not others:
+        return chosen
+    return FetchFailed(
+        chosen.kind,
+        "; ".join([chosen.detail, *(f"also {other}" for other in others)]),
+        url=chosen.url,
+        retry_after=chosen.retry_after,
+        status=chosen.status,
+    )

@@ -67,7 +67,11 @@ class Settings:
     @property
     def rules(self) -> Rules:
         """The part of the settings that verification needs."""
-        return Rules(allow_sha1=self.allow_sha1, missing_next_update=self.missing_next_update)
+        return Rules(
+            allow_sha1=self.allow_sha1,
+            missing_next_update=self.missing_next_update,
+            max_response=self.max_response,
+        )
 
     @property
     def bounds(self) -> Bounds:

@@ -89,7 +89,13 @@ class WebURL:
             raise BadURL(text, "has port 0")
         query = f"?{parts.query}" if parts.query else ""
         target = quote(f"{parts.path or '/'}{query}", safe=_KEPT)
-        return cls(parts.scheme, _host(text, host), port or _DEFAULT_PORTS[parts.scheme], target)
+        if "[" in parts.netloc:
+            host = _ipv6(text, host)
+        url = cls(parts.scheme, _host(text, host), port or _DEFAULT_PORTS[parts.scheme], target)
+        # Escaping makes it longer: what comes out must be fit to come in again.
+        if len(str(url)) > MAX_URL:
+            raise BadURL(text, f"longer than {MAX_URL} characters")
+        return url
 
     def join(self, location: str) -> WebURL:
         """Resolve what a Location header says against this URL.
