@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor, stdio
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol
 from twisted.web import server, xmlrpc
 
@@ -47,8 +48,6 @@ class Control(xmlrpc.XMLRPC):
 
     def xmlrpc_down(self) -> Any:
         """Stop listening."""
-        from twisted.internet.defer import Deferred
-
         return Deferred.fromCoroutine(self.down()).addCallback(lambda _: True)
 
     def xmlrpc_root(self, authority: str, path: str) -> str:
