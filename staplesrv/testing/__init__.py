@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from staplesrv.ocsp.certid import CertID
 from staplesrv.testing.asked import Asked
 from staplesrv.testing.authority import CertificateAuthority, Leaf, LeafFiles
 from staplesrv.testing.behaviour import Behaviour
 from staplesrv.testing.handshake import handshake
 from staplesrv.testing.listening import RunningResponder, listen
 from staplesrv.testing.responder import OCSPResponder
-from staplesrv.testing.response import CRITICAL_UNKNOWN, CertID, Signer, Single, make_error, make_response
+from staplesrv.testing.response import CRITICAL_UNKNOWN, Signer, Single, make_error, make_response
 from staplesrv.tls.client import HandshakeFailed, Seen, StapleClient
 
 __all__ = [

@@ -9,9 +9,10 @@ from typing import Any, Final, TypeAlias
 
 from cryptography import x509
 
+from staplesrv.ocsp.certid import CertID
 from staplesrv.testing.authority import CertificateAuthority
 from staplesrv.testing.behaviour import Behaviour
-from staplesrv.testing.response import CRITICAL_UNKNOWN, CertIDLike, HashName, make_error, wrap
+from staplesrv.testing.response import CRITICAL_UNKNOWN, HashName, make_error, wrap
 
 HUGE: Final = 128 * 1024
 _HOUR: Final = timedelta(hours=1)
@@ -34,7 +35,7 @@ class Question:
     """
 
     authority: CertificateAuthority
-    cert_id: CertIDLike
+    cert_id: CertID
     nonce: bytes | None = None
     lifetime: timedelta = timedelta(days=7)
 

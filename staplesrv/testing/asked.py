@@ -12,8 +12,9 @@ from typing import Any, TypeAlias
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509 import ExtensionNotFound, OCSPNonce, ocsp
 
+from staplesrv.ocsp.certid import CertID
 from staplesrv.testing.behaviour import Behaviour
-from staplesrv.testing.response import CertID
+from staplesrv.testing.signature import HASHES
 
 Request: TypeAlias = Any
 """A `twisted.web.server.Request`, whose methods have no types."""
@@ -74,12 +75,13 @@ def read_request(der: bytes | None) -> tuple[CertID, bytes | None] | None:
         return None
     try:
         request = ocsp.load_der_ocsp_request(der)
-        cert_id = CertID(
-            request.hash_algorithm.name, request.issuer_name_hash, request.issuer_key_hash, request.serial_number
-        )
-        return cert_id, _nonce(request)
+        hash_name = request.hash_algorithm.name
+        nonce = _nonce(request)
     except (ValueError, NotImplementedError, UnsupportedAlgorithm):
         return None
+    if hash_name not in HASHES:
+        return None
+    return CertID(hash_name, request.issuer_name_hash, request.issuer_key_hash, request.serial_number), nonce
 
 
 def _nonce(request: ocsp.OCSPRequest) -> bytes | None:

@@ -20,10 +20,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 from staplesrv import sources
+from staplesrv.ocsp.certid import CertID
 from staplesrv.testing.keys import KeyKind, PrivateKey, make_key
 from staplesrv.testing.response import (
     WEEK,
-    CertIDLike,
     HashName,
     Signer,
     Single,
@@ -92,7 +92,7 @@ class Leaf:
         return files
 
 
-Subject: TypeAlias = Leaf | x509.Certificate | int | CertIDLike
+Subject: TypeAlias = Leaf | x509.Certificate | int | CertID
 """What a response is about: a leaf, a certificate, a serial number, or a CertID taken as it is."""
 
 
@@ -251,7 +251,7 @@ class CertificateAuthority:
         builder = builder.add_extension(x509.OCSPNoCheck(), critical=False)
         return Signer(builder.sign(*_signing(self.key)), signer_key)
 
-    def cert_id(self, subject: Subject, hash_name: HashName = "sha1") -> CertIDLike:
+    def cert_id(self, subject: Subject, hash_name: HashName = "sha1") -> CertID:
         """The CertID of one of this CA's certificates; one that is a CertID already is left as it is."""
         if isinstance(subject, Leaf):
             subject = subject.certificate

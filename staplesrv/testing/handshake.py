@@ -63,7 +63,7 @@ class _Wire:
         self._clock = task.Clock()
         self._echo = _Echo()
         factory = TLSMemoryBIOFactory(_creator(server), False, Factory.forProtocol(lambda: self._echo), self._clock)
-        self._protocol = cast(Any, factory.buildProtocol(None))
+        self._protocol = cast("Any", factory.buildProtocol(None))
         self._protocol.makeConnection(self._transport)
 
     def carry(self, client: StapleClient) -> None:

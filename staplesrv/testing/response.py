@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import OCSPExtensionOID
 
+from staplesrv.ocsp.certid import CertID
 from staplesrv.testing import der
 from staplesrv.testing.keys import PrivateKey
 from staplesrv.testing.signature import HASH_OIDS, HASHES, SignatureKind, sign
@@ -55,36 +56,6 @@ _REASONS: Final = {
 }
 
 
-class CertIDLike(Protocol):
-    """Which certificate is meant: a CertID by any other name."""
-
-    @property
-    def hash_name(self) -> str:
-        """One of `sha1`, `sha256`, `sha384`, `sha512`."""
-
-    @property
-    def issuer_name_hash(self) -> bytes:
-        """The hash of the issuer's name, DER."""
-
-    @property
-    def issuer_key_hash(self) -> bytes:
-        """The hash of the issuer's public key bits."""
-
-    @property
-    def serial_number(self) -> int:
-        """The serial number of the certificate asked about."""
-
-
-@dataclass(frozen=True, slots=True)
-class CertID:
-    """Which certificate is meant; see RFC 6960 §4.1.1."""
-
-    hash_name: str
-    issuer_name_hash: bytes
-    issuer_key_hash: bytes
-    serial_number: int
-
-
 def cert_id_of(serial_number: int, issuer: x509.Certificate, hash_name: str = "sha1") -> CertID:
     """Compute the CertID of a serial number under an issuer."""
     public_key = issuer.public_key().public_bytes(
@@ -122,7 +93,7 @@ class Single:
         extensions: Extensions of this single response.
     """
 
-    cert_id: CertIDLike
+    cert_id: CertID
     status: Status
     this_update: datetime
     next_update: datetime | timedelta | None = WEEK
