@@ -59,6 +59,11 @@ class CertificateBundle:
         return self if self.chain else replace(self, chain=(shared(issuer),))
 
 
+def fingerprint(certificate: x509.Certificate) -> bytes:
+    """Return the SHA-256 of a certificate's DER, the key under which its staple is kept."""
+    return hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
+
+
 def load_bundle(
     certificate: Path, private_key: Path, issuer: Path | None = None, passphrase: bytes | None = None
 ) -> CertificateBundle:
@@ -120,7 +125,7 @@ def _bundle(
         issuer_urls=_urls(extensions, AuthorityInformationAccessOID.CA_ISSUERS),
         must_staple=x509.TLSFeatureType.status_request in features,
         must_staple_v2=x509.TLSFeatureType.status_request_v2 in features,
-        fingerprint=hashlib.sha256(leaf.public_bytes(Encoding.DER)).digest(),
+        fingerprint=fingerprint(leaf),
     )
 
 

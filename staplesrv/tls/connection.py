@@ -1,0 +1,70 @@
+"""The server's side of one TLS connection, and what became of its staple."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from OpenSSL import SSL
+
+if TYPE_CHECKING:
+    from staplesrv.tls.live_site import LiveSite
+
+STAPLED = "stapled"
+RESUMED = "resumed"
+NOT_ASKED = "not-asked"
+FAULT = "missing:fault"
+"""A bug of ours kept the staple back; the log has the traceback."""
+
+
+class NoApplicationProtocol(SSL.Error):
+    """The client offered application protocols, and none of ours.
+
+    RFC 7301 §3.2: a fatal no_application_protocol alert, which pyOpenSSL sends for an exception in the callback. nginx
+    does so too: a client that speaks another protocol may be led to the wrong server (ALPACA).
+    """
+
+
+class ServerConnection(SSL.Connection):
+    """A connection that counts its handshake when it is over.
+
+    `outcome` is `STAPLED`, `missing:` with a reason, `RESUMED` or `NOT_ASKED`, final once the handshake is done; None
+    before the client's hello. `site` is what answers for the server name. `probe` keeps our own look at ourselves out
+    of the counters.
+    """
+
+    acceptable: Sequence[bytes] = ()
+    outcome: str | None = None
+    site: LiveSite | None = None
+    probe: bool = False
+    _counted: bool = False
+
+    def do_handshake(self) -> None:
+        """Go on with the handshake; see `SSL.Connection.do_handshake`."""
+        super().do_handshake()
+        self.count()
+
+    def count(self) -> None:
+        """Count the finished handshake, once. For transports that do not call `do_handshake`."""
+        if self._counted:
+            return
+        self._counted = True
+        if self.site is not None and self.outcome is not None and not self.probe:
+            self.site.handshakes[self.outcome] += 1
+
+
+def select_protocol(connection: SSL.Connection, offered: Sequence[bytes]) -> bytes:
+    """Pick the first of our protocols that the client offers.
+
+    Raises:
+        NoApplicationProtocol: there is none. pyOpenSSL hands it on from `do_handshake`.
+    """
+    acceptable = connection.acceptable if isinstance(connection, ServerConnection) else ()
+    if not acceptable:
+        # No protocols of ours: whatever is behind the TLS takes what comes, as without ALPN.
+        nothing: bytes = SSL.NO_OVERLAPPING_PROTOCOLS  # type: ignore[assignment]
+        return nothing
+    for protocol in acceptable:
+        if protocol in offered:
+            return protocol
+    raise NoApplicationProtocol([("SSL routines", "", "no application protocol")])

@@ -1,0 +1,135 @@
+"""The few calls that OpenSSL has and pyOpenSSL does not offer. The only user of pyOpenSSL's private `lib`.
+
+Two implementations of one interface: `PrivateCalls` on `lib`, `PublicCalls` on pyOpenSSL's public API, which does the
+same with less: it is slower, and does not know of resumed sessions. `calls` is the one in use, chosen at import. One
+contract test runs both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any, Protocol
+
+from OpenSSL import SSL
+
+Choose = Callable[[SSL.Connection], SSL.Context | None]
+"""Picks the context for a connection whose server name is known; None refuses the handshake. It must not raise."""
+
+_ALERT_FATAL = 2  # SSL_TLSEXT_ERR_ALERT_FATAL
+_HANDSHAKE_FAILURE = 40  # RFC 8446 §6.2: also what a server without a certificate says
+
+_OPENSSL_3_6_0 = 0x30600000
+
+
+class Calls(Protocol):
+    """What the room needs beyond pyOpenSSL's public API."""
+
+    def shown(self, connection: SSL.Connection) -> Hashable:
+        """Return a key for the certificate that this connection shows: equal for equal certificates of one context."""
+
+    def resumed(self, connection: SSL.Connection) -> bool | None:
+        """Tell whether the connection resumes a session; None where that can't be known."""
+
+    def set_groups(self, context: SSL.Context, groups: bytes) -> bool:
+        """Set the key exchange groups, in OpenSSL's notation; False leaves OpenSSL's own choice."""
+
+    def on_server_name(self, context: SSL.Context, choose: Choose, refusing: SSL.Context) -> None:
+        """Have `choose` pick the context of each connection; `refusing` has no certificate, for where that is all."""
+
+
+class PrivateCalls:
+    """The calls on pyOpenSSL's private bindings.
+
+    Raises:
+        ImportError, AttributeError: this pyOpenSSL has other bindings.
+    """
+
+    def __init__(self) -> None:
+        from OpenSSL._util import ffi, lib  # noqa: PLC0415 - what may be missing is asked for here alone
+
+        self._ffi: Any = ffi
+        self._connections: Any = SSL.Connection._reverse_mapping  # noqa: SLF001 - the only way from SSL* to Python
+        self._get_certificate: Callable[[Any], Hashable] = lib.SSL_get_certificate
+        self._session_reused: Callable[[Any], int] = lib.SSL_session_reused
+        self._set_groups: Callable[[Any, bytes], int] = lib.SSL_CTX_set1_curves_list
+        self._set_callback: Callable[[Any, Any], object] = lib.SSL_CTX_set_tlsext_servername_callback
+        self._clear_errors: Callable[[], None] = lib.ERR_clear_error
+
+    def shown(self, connection: SSL.Connection) -> Hashable:
+        """Return the address of the certificate: 0.4 us, where a comparison of certificates takes 7."""
+        return self._get_certificate(connection._ssl)  # noqa: SLF001 - the SSL* itself
+
+    def resumed(self, connection: SSL.Connection) -> bool | None:
+        """Tell whether the session is resumed. Known from the server-name callback on."""
+        return bool(self._session_reused(connection._ssl))  # noqa: SLF001 - the SSL* itself
+
+    def set_groups(self, context: SSL.Context, groups: bytes) -> bool:
+        """Set the groups; an OpenSSL that lacks one of them refuses them all."""
+        done = self._set_groups(context._context, groups) == 1  # noqa: SLF001 - the SSL_CTX* itself
+        self._clear_errors()
+        return done
+
+    def on_server_name(self, context: SSL.Context, choose: Choose, refusing: SSL.Context) -> None:  # noqa: ARG002
+        """Refuse with an alert, which also ends resumed handshakes: these need no certificate.
+
+        pyOpenSSL's own wrapper has an alert only for exceptions, and prints those.
+        """
+
+        def wrapper(ssl: Any, alert: Any, _argument: Any) -> int:
+            connection = self._connections.get(ssl)
+            chosen = None if connection is None else choose(connection)
+            if chosen is None:
+                alert[0] = _HANDSHAKE_FAILURE
+                return _ALERT_FATAL
+            connection.set_context(chosen)
+            return 0
+
+        handle = self._ffi.callback("int (*)(SSL *, int *, void *)", wrapper, error=_ALERT_FATAL)
+        context._tlsext_servername_callback = handle  # noqa: SLF001 - pyOpenSSL's own place; keeps it alive
+        self._set_callback(context._context, handle)  # noqa: SLF001 - the SSL_CTX* itself
+
+
+class PublicCalls:
+    """The calls on pyOpenSSL's public API."""
+
+    def shown(self, connection: SSL.Connection) -> Hashable:
+        """Return the certificate itself."""
+        return connection.get_certificate(as_cryptography=True)
+
+    def resumed(self, connection: SSL.Connection) -> bool | None:  # noqa: ARG002 - the interface
+        """There is no public call."""
+        return None
+
+    def set_groups(self, context: SSL.Context, groups: bytes) -> bool:  # noqa: ARG002 - the interface
+        """There is no public call for more than one group."""
+        return False
+
+    def on_server_name(self, context: SSL.Context, choose: Choose, refusing: SSL.Context) -> None:
+        """Refuse by a context without a certificate. A resumed handshake of another name's session gets through."""
+
+        def callback(connection: SSL.Connection) -> None:
+            connection.set_context(choose(connection) or refusing)
+
+        context.set_tlsext_servername_callback(callback)
+
+
+def _choose_calls() -> Calls:
+    try:
+        return PrivateCalls()
+    except (ImportError, AttributeError):
+        return PublicCalls()
+
+
+calls: Calls = _choose_calls()
+
+
+def warning(version: int = SSL.OPENSSL_VERSION_NUMBER) -> str | None:
+    """Return what an operator should know about this OpenSSL, or None.
+
+    Args:
+        version: OPENSSL_VERSION_NUMBER.
+    """
+    if version >> 4 == _OPENSSL_3_6_0 >> 4:
+        # Its client hello answer carries an empty status_request that some clients take for a fault.
+        return "OpenSSL 3.6.0 sends a malformed empty status_request; clients may hang up: use 3.6.1 or newer"
+    return None
