@@ -5,92 +5,23 @@ Nothing here reads a clock but `staplesrv.sources`, and that only where `now` wa
 
 from __future__ import annotations
 
-import hashlib
-import ipaddress
-import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, TypeAlias
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from staplesrv import sources
 from staplesrv.ocsp.certid import CertID
+from staplesrv.testing import building
 from staplesrv.testing.keys import KeyKind, PrivateKey, make_key
-from staplesrv.testing.response import (
-    WEEK,
-    HashName,
-    Signer,
-    Single,
-    Status,
-    cert_id_of,
-    make_response,
-)
+from staplesrv.testing.leaf import Leaf, pem
+from staplesrv.testing.response import WEEK, HashName, Signer, Single, Status, cert_id_of, make_response
 from staplesrv.testing.signature import SignatureKind
 
 Now: TypeAlias = datetime | Callable[[], datetime]
 """An aware datetime, or what tells it."""
-
-
-class LeafFiles(NamedTuple):
-    """Where a leaf was written to."""
-
-    certificate: Path
-    private_key: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """An end-entity certificate with its key and the way up.
-
-    `chain` has the issuer first and ends before the root, except that a root that issued the leaf itself is in it: a
-    stapler needs the issuer.
-    """
-
-    certificate: x509.Certificate
-    key: PrivateKey
-    chain: tuple[x509.Certificate, ...]
-
-    @property
-    def issuer(self) -> x509.Certificate:
-        """The certificate of the CA that issued it."""
-        return self.chain[0]
-
-    @property
-    def fingerprint(self) -> bytes:
-        """The SHA-256 of the certificate's DER."""
-        return hashlib.sha256(self.certificate.public_bytes(serialization.Encoding.DER)).digest()
-
-    @property
-    def fullchain_pem(self) -> bytes:
-        """The leaf and its chain, leaf first."""
-        return b"".join(_pem(certificate) for certificate in (self.certificate, *self.chain))
-
-    def key_pem(self, passphrase: bytes | None = None) -> bytes:
-        """The private key as PKCS#8 PEM, encrypted if a passphrase is given."""
-        return _key_pem(self.key, passphrase)
-
-    def write(self, directory: Path | str, *, prefix: str = "", passphrase: bytes | None = None) -> LeafFiles:
-        """Write `fullchain.pem` and `privkey.pem`, each replaced at once.
-
-        Args:
-            directory: Where to; it must exist.
-            prefix: Stands before both names, to tell several leaves in one directory apart.
-            passphrase: Encrypts the key.
-
-        Returns:
-            Both paths; the key has mode 0600.
-        """
-        files = LeafFiles(Path(directory) / f"{prefix}fullchain.pem", Path(directory) / f"{prefix}privkey.pem")
-        _replace(files.certificate, self.fullchain_pem, 0o644)
-        _replace(files.private_key, self.key_pem(passphrase), 0o600)
-        return files
-
 
 Subject: TypeAlias = Leaf | x509.Certificate | int | CertID
 """What a response is about: a leaf, a certificate, a serial number, or a CertID taken as it is."""
@@ -125,17 +56,20 @@ class CertificateAuthority:
         self._now: Now | None = now if now is not None or parent is None else parent.now
         self.parent = parent
         self.key: Final = make_key(key)
-        builder = self._builder(
-            _name(name),
+        self.certificate: Final[x509.Certificate] = building.build(
+            building.named(name),
             self.key,
-            not_before or self.now() - timedelta(days=365),
-            not_after or self.now() + timedelta(days=3650),
-            issuer=parent,
+            issuer=parent.certificate.subject if parent else building.named(name),
+            issuer_key=parent.key if parent else self.key,
+            not_before=not_before or self.now() - timedelta(days=365),
+            not_after=not_after or self.now() + timedelta(days=3650),
+            serial_number=None,
+            extensions=[
+                x509.BasicConstraints(ca=True, path_length=None),
+                building.key_usage(ca=True),
+                *building.access(responder_urls, issuer_urls),
+            ],
         )
-        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        builder = builder.add_extension(_key_usage(ca=True), critical=True)
-        builder = _add_access(builder, responder_urls, issuer_urls)
-        self.certificate: Final = builder.sign(*_signing(parent.key if parent else self.key))
 
     def now(self) -> datetime:
         """What time this CA takes it to be, aware."""
@@ -151,7 +85,7 @@ class CertificateAuthority:
     @property
     def pem(self) -> bytes:
         """The CA's certificate, PEM."""
-        return _pem(self.certificate)
+        return pem(self.certificate)
 
     @property
     def root(self) -> CertificateAuthority:
@@ -206,17 +140,23 @@ class CertificateAuthority:
         """
         leaf_key = make_key(key)
         start = not_before or self.now() - timedelta(days=1)
-        end = not_after or start + timedelta(days=90)
-        subject = _name(common_name or next(iter(names), "leaf"))
-        builder = self._builder(subject, leaf_key, start, end, issuer=self, serial_number=serial_number)
-        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        builder = builder.add_extension(_key_usage(ca=False), critical=True)
         usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
-        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-        builder = _add_names(builder, names)
-        builder = _add_access(builder, responder_urls, issuer_urls)
-        builder = _add_features(builder, must_staple=must_staple, must_staple_v2=must_staple_v2)
-        return Leaf(builder.sign(*_signing(self.key)), leaf_key, self.chain)
+        certificate = self._build(
+            common_name or next(iter(names), "leaf"),
+            leaf_key,
+            start,
+            not_after or start + timedelta(days=90),
+            serial_number=serial_number,
+            extensions=[
+                x509.BasicConstraints(ca=False, path_length=None),
+                building.key_usage(),
+                x509.ExtendedKeyUsage([usage]),
+                *building.alternative_names(names),
+                *building.access(responder_urls, issuer_urls),
+                *building.tls_features(must_staple=must_staple, must_staple_v2=must_staple_v2),
+            ],
+        )
+        return Leaf(certificate, leaf_key, self.chain)
 
     def delegate(
         self,
@@ -243,13 +183,12 @@ class CertificateAuthority:
         """
         signer_key = make_key(key)
         start = not_before or self.now() - timedelta(days=1)
-        builder = self._builder(_name(name), signer_key, start, not_after or start + timedelta(days=30), issuer=self)
-        if digital_signature is not None:
-            builder = builder.add_extension(_key_usage(ca=False, digital_signature=digital_signature), critical=True)
         usage = ExtendedKeyUsageOID.OCSP_SIGNING if eku else ExtendedKeyUsageOID.SERVER_AUTH
-        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-        builder = builder.add_extension(x509.OCSPNoCheck(), critical=False)
-        return Signer(builder.sign(*_signing(self.key)), signer_key)
+        extensions = [x509.ExtendedKeyUsage([usage]), x509.OCSPNoCheck()]
+        if digital_signature is not None:
+            extensions.append(building.key_usage(digital_signature=digital_signature))
+        end = not_after or start + timedelta(days=30)
+        return Signer(self._build(name, signer_key, start, end, extensions=extensions), signer_key)
 
     def cert_id(self, subject: Subject, hash_name: HashName = "sha1") -> CertID:
         """The CertID of one of this CA's certificates; one that is a CertID already is left as it is."""
@@ -362,106 +301,23 @@ class CertificateAuthority:
         )
         return response + trailing
 
-    def _builder(
+    def _build(
         self,
-        subject: x509.Name,
+        name: str,
         key: PrivateKey,
         not_before: datetime,
         not_after: datetime,
         *,
-        issuer: CertificateAuthority | None,
         serial_number: int | None = None,
-    ) -> x509.CertificateBuilder:
-        authority_key = key if issuer is None else issuer.key
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(subject if issuer is None else issuer.certificate.subject)
-            .public_key(key.public_key())
-            .serial_number(serial_number or x509.random_serial_number())
-            .not_valid_before(not_before.astimezone(UTC))
-            .not_valid_after(not_after.astimezone(UTC))
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False
-            )
+        extensions: Sequence[x509.ExtensionType],
+    ) -> x509.Certificate:
+        return building.build(
+            building.named(name),
+            key,
+            issuer=self.certificate.subject,
+            issuer_key=self.key,
+            not_before=not_before,
+            not_after=not_after,
+            serial_number=serial_number,
+            extensions=extensions,
         )
-
-
-def _name(common_name: str) -> x509.Name:
-    # RFC 5280 appendix A: a common name has at most 64 characters.
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])])
-
-
-def _signing(key: PrivateKey) -> tuple[PrivateKey, hashes.SHA256 | None]:
-    return key, hashes.SHA256() if isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) else None
-
-
-def _key_usage(*, ca: bool, digital_signature: bool = True) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=digital_signature,
-        content_commitment=not digital_signature,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=ca,
-        crl_sign=ca,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _add_names(builder: x509.CertificateBuilder, names: Sequence[str]) -> x509.CertificateBuilder:
-    if not names:
-        return builder
-    return builder.add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
-
-
-def _general_name(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
-
-
-def _add_access(
-    builder: x509.CertificateBuilder, responder_urls: Sequence[str], issuer_urls: Sequence[str]
-) -> x509.CertificateBuilder:
-    methods = [(AuthorityInformationAccessOID.OCSP, url) for url in responder_urls]
-    methods += [(AuthorityInformationAccessOID.CA_ISSUERS, url) for url in issuer_urls]
-    if not methods:
-        return builder
-    access = [x509.AccessDescription(method, x509.UniformResourceIdentifier(url)) for method, url in methods]
-    return builder.add_extension(x509.AuthorityInformationAccess(access), critical=False)
-
-
-def _add_features(
-    builder: x509.CertificateBuilder, *, must_staple: bool, must_staple_v2: bool
-) -> x509.CertificateBuilder:
-    features = []
-    if must_staple:
-        features.append(x509.TLSFeatureType.status_request)
-    if must_staple_v2:
-        features.append(x509.TLSFeatureType.status_request_v2)
-    return builder.add_extension(x509.TLSFeature(features), critical=False) if features else builder
-
-
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _key_pem(key: PrivateKey, passphrase: bytes | None) -> bytes:
-    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
-    if passphrase is not None:
-        encryption = serialization.BestAvailableEncryption(passphrase)
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
-
-
-def _replace(path: Path, content: bytes, mode: int) -> None:
-    # A watch on the files must see the old file or the new one, and a key is never readable for others.
-    temporary = path.with_name(path.name + ".new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content)
-    temporary.replace(path)

@@ -22,10 +22,11 @@ from twisted.web.server import NOT_DONE_YET
 from staplesrv.ocsp.certid import CertID
 from staplesrv.testing.answers import Question, answer
 from staplesrv.testing.asked import Asked, Request, headers_of, read_request, request_der
-from staplesrv.testing.authority import CertificateAuthority, Leaf, Subject
+from staplesrv.testing.authority import CertificateAuthority, Subject
 from staplesrv.testing.behaviour import Behaviour, Behaviours, Script
 from staplesrv.testing.delivery import Delivery, after, set_headers
 from staplesrv.testing.issuer_files import issuer_files
+from staplesrv.testing.leaf import Leaf
 from staplesrv.testing.response import WEEK, HashName, cert_id_of, make_error
 from staplesrv.testing.ways import deliver, followed_redirect
 
