@@ -1,8 +1,8 @@
-"""The ASN.1 that cryptography reads but does not show (RFC 6960 §4.2.1, RFC 5280 §4.1, RFC 4055 §3.1).
+"""The ASN.1 that cryptography reads but does not show (RFC 6960 §4, RFC 5280 §4.1, RFC 4055 §3.1).
 
-`cryptography.x509` parses responses and certificates. It has no attribute for the parameters of a response's signature,
-for the extensions of any single response but the first, and for a name as it stands in the DER. These shapes, decoded by
-`cryptography.hazmat.asn1`, fill those gaps. An element that nothing here looks into is a `TLV`.
+`cryptography.x509` parses responses and certificates. It has no attribute for the parameters of a response's
+signature, for the extensions of any single response but the first, and for a name as it stands in the DER. These
+shapes, decoded by `cryptography.hazmat.asn1`, fill those gaps. An element that nothing here looks into is a `TLV`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ ENUMERATED: Final = b"\x0a"
 BASIC_RESPONSE: Final = x509.ObjectIdentifier("1.3.6.1.5.5.7.48.1.1")
 """id-pkix-ocsp-basic, RFC 6960 §4.2.1."""
 
+NONCE: Final = x509.ObjectIdentifier("1.3.6.1.5.5.7.48.1.2")
+"""id-pkix-ocsp-nonce, RFC 9654 §2.1."""
+
 
 @asn1.sequence
 class Extension:
@@ -26,6 +29,46 @@ class Extension:
     oid: x509.ObjectIdentifier
     critical: Annotated[bool, asn1.Default(False)]
     value: bytes
+
+
+@asn1.sequence
+class HashAlgorithm:
+    """AlgorithmIdentifier of a hash: parameters are NULL or absent (RFC 4055 §2.1)."""
+
+    oid: x509.ObjectIdentifier
+    parameters: asn1.Null | None
+
+
+@asn1.sequence
+class CertID:
+    """CertID, RFC 6960 §4.1.1."""
+
+    hash_algorithm: HashAlgorithm
+    issuer_name_hash: bytes
+    issuer_key_hash: bytes
+    serial_number: int
+
+
+@asn1.sequence
+class SingleRequest:
+    """Request without extensions of its own, RFC 6960 §4.1.1."""
+
+    cert_id: CertID
+
+
+@asn1.sequence
+class RequestData:
+    """TBSRequest, RFC 6960 §4.1.1; the requestor's name is left out."""
+
+    requests: list[SingleRequest]
+    extensions: Annotated[list[Extension] | None, asn1.Explicit(2)]
+
+
+@asn1.sequence
+class Request:
+    """OCSPRequest without a signature, RFC 6960 §4.1.1."""
+
+    data: RequestData
 
 
 @asn1.sequence
@@ -81,14 +124,6 @@ class Response:
 
     status: asn1.TLV
     response: Annotated[ResponseBytes | None, asn1.Explicit(0)]
-
-
-@asn1.sequence
-class HashAlgorithm:
-    """AlgorithmIdentifier of a hash: parameters are NULL or absent (RFC 4055 §2.1)."""
-
-    oid: x509.ObjectIdentifier
-    parameters: asn1.Null | None
 
 
 @asn1.sequence

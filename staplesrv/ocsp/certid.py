@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat import asn1
-from cryptography.hazmat.primitives import hashes
 
 from staplesrv.errors import NotIssuedBy
 from staplesrv.ocsp.asn1 import TBSCertificate
+from staplesrv.ocsp.hashing import HASHES, digest
+from staplesrv.ocsp.issued import is_issued_by
 from staplesrv.ocsp.text import subject
 
-HASHES: Final[Mapping[str, hashes.HashAlgorithm]] = MappingProxyType(
-    {
-        "sha1": hashes.SHA1(),  # noqa: S303 - a CertID's hash is an identifier, and SHA-1 the one that every responder knows
-        "sha256": hashes.SHA256(),
-        "sha384": hashes.SHA384(),
-        "sha512": hashes.SHA512(),
-    }
-)
-"""The hashes that a CertID may be made with, by name."""
+__all__ = ["HASHES", "CertID", "Target", "key_hash"]
+
+SHARED_ISSUERS: Final = 1024
+"""Issuers whose hashes are kept: ten thousand leaves have a handful of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +30,22 @@ class CertID:
         issuer_name_hash: Hash of the issuer's name, DER.
         issuer_key_hash: Hash of the issuer's public key: the bits, without tag and length.
         serial_number: The certificate's serial number.
+
+    Raises:
+        ValueError: no such hash, or not its length.
     """
 
     hash_name: str
     issuer_name_hash: bytes
     issuer_key_hash: bytes
     serial_number: int
+
+    def __post_init__(self) -> None:
+        if self.hash_name not in HASHES:
+            raise ValueError(f"no such hash: {self.hash_name}")
+        size = HASHES[self.hash_name].digest_size
+        if len(self.issuer_name_hash) != size or len(self.issuer_key_hash) != size:
+            raise ValueError(f"a {self.hash_name} hash has {size} bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +71,8 @@ class Target:
         Raises:
             NotIssuedBy: `issuer` is not the one who issued and signed `leaf`.
         """
-        try:
-            leaf.verify_directly_issued_by(issuer)
-        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
-            raise NotIssuedBy(subject(leaf), subject(issuer)) from error
+        if not is_issued_by(leaf, issuer):
+            raise NotIssuedBy(subject(leaf), subject(issuer))
         return cls(leaf.serial_number, issuer, leaf)
 
     @classmethod
@@ -88,18 +89,12 @@ class Target:
         return CertID(hash_name, *_issuer_hashes(self.issuer, hash_name), self.serial_number)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=SHARED_ISSUERS)
 def _issuer_hashes(issuer: x509.Certificate, hash_name: str) -> tuple[bytes, bytes]:
     # The name as it stands in the DER: encoding it anew may choose other string types, and so another hash. A leaf's
     # issuer name is the same bytes, or verify_directly_issued_by would have refused the pair.
     tbs = asn1.decode_der(TBSCertificate, issuer.tbs_certificate_bytes)
-    return _digest(asn1.encode_der(tbs.subject), hash_name), _digest(tbs.public_key.bits.as_bytes(), hash_name)
-
-
-def _digest(data: bytes, hash_name: str) -> bytes:
-    digest = hashes.Hash(HASHES[hash_name])
-    digest.update(data)
-    return digest.finalize()
+    return digest(asn1.encode_der(tbs.subject), hash_name), digest(tbs.public_key.bits.as_bytes(), hash_name)
 
 
 def key_hash(certificate: x509.Certificate) -> bytes:
@@ -109,4 +104,4 @@ def key_hash(certificate: x509.Certificate) -> bytes:
         ValueError: the certificate can't be read.
     """
     tbs = asn1.decode_der(TBSCertificate, certificate.tbs_certificate_bytes)
-    return _digest(tbs.public_key.bits.as_bytes(), "sha1")
+    return digest(tbs.public_key.bits.as_bytes(), "sha1")

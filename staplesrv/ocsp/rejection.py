@@ -33,7 +33,7 @@ class RejectReason(StrEnum):
 
 
 class ResponseRejected(ResponderError):
-    """A response did not pass a check; it is never shown to a client, and what was held before is kept or dropped by rule.
+    """A response did not pass a check. It is never shown to a client; what was held before is kept or dropped by rule.
 
     Args:
         reason: Which check.

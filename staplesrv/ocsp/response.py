@@ -1,7 +1,7 @@
 """Verify an OCSP response: what it says about one certificate, or the reason why it is not to be believed.
 
-A response is judged by the rules of RFC 6960 §3.2 and §4.2.2, in the order in which `RejectReason` lists them. Only what
-comes out as a `Staple` may be shown to a client.
+A response is judged by RFC 6960 §3.2 and §4.2.2, check by check in the order of `RejectReason`. Only what comes out as
+a `Staple` may be shown to a client.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from cryptography import x509
 from cryptography.hazmat import asn1
 from cryptography.x509 import ocsp
 
-from staplesrv.ocsp.asn1 import BASIC_RESPONSE, ENUMERATED, BasicResponse, Extension, Response
+from staplesrv.ocsp.asn1 import BASIC_RESPONSE, ENUMERATED, NONCE, BasicResponse, Extension, Response
 from staplesrv.ocsp.certid import Target
 from staplesrv.ocsp.rejection import RejectReason, ResponseRejected
-from staplesrv.ocsp.signer import find_signer
+from staplesrv.ocsp.signer import SignerSearch
 from staplesrv.ocsp.single import Single, matching, worst
 from staplesrv.ocsp.text import moment, one_line, subject
 from staplesrv.ocsp.verified import Revoked, Staple, Unknown, VerifiedResponse, cut_off
@@ -52,7 +52,6 @@ ERROR_STATUSES: Final = {
 }
 """OCSPResponseStatus, RFC 6960 §4.2.1."""
 
-NONCE: Final = x509.ObjectIdentifier("1.3.6.1.5.5.7.48.1.2")
 KNOWN_RESPONSE_EXTENSIONS: Final = frozenset({NONCE})
 """What may be critical in a response."""
 
@@ -108,7 +107,7 @@ def verify_response(
         raise ResponseRejected(RejectReason.TOO_LARGE, f"{len(response_der)} bytes, the limit is {rules.max_response}")
     response, basic = _load(response_der)
     singles = worst(matching(response, target))
-    signer = find_signer(response, basic, target.issuer, now=now, allow_sha1=rules.allow_sha1)
+    signer = SignerSearch(response, basic, target.issuer, now, rules.allow_sha1).find()
     name = subject(signer)
     window = _window(singles, signer, target, now, rules)
     _check_extensions(basic, name)
@@ -160,7 +159,7 @@ def _window(
     name = subject(signer)
     # A client may pick any of several that match, so all of them must hold: from the latest start to the earliest end.
     start = max(single.this_update for single in singles)
-    # RFC 6960 §4.2.2.1: thisUpdate later than the local time is not reliable. A difference, as a sum may pass the year 9999.
+    # RFC 6960 §4.2.2.1: thisUpdate later than our time is not reliable. A difference, as a sum may pass year 9999.
     if start - now > CLOCK_SKEW:
         detail = f"thisUpdate {moment(start)} of {name} is ahead of our clock, {moment(now)}"
         raise ResponseRejected(RejectReason.FUTURE, detail)

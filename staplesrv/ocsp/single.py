@@ -88,8 +88,8 @@ def _matches(response: ocsp.OCSPResponse, target: Target) -> Iterator[tuple[ocsp
             continue
         if hash_name not in HASHES:
             continue
-        cert_id = CertID(hash_name, single.issuer_name_hash, single.issuer_key_hash, single.serial_number)
-        if cert_id == target.cert_id(hash_name):
+        cert_id = target.cert_id(hash_name)
+        if (single.issuer_name_hash, single.issuer_key_hash) == (cert_id.issuer_name_hash, cert_id.issuer_key_hash):
             yield single, cert_id
 
 

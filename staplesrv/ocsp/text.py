@@ -20,9 +20,14 @@ def one_line(text: str) -> str:
 def subject(certificate: x509.Certificate) -> str:
     """The subject of a certificate (RFC 4514), whatever is in it."""
     try:
-        return one_line(certificate.subject.rfc4514_string()) or "an empty name"
+        return name_line(certificate.subject)
     except (ValueError, TypeError):
         return "a name that can't be read"
+
+
+def name_line(name: x509.Name) -> str:
+    """A name (RFC 4514), whatever is in it."""
+    return one_line(name.rfc4514_string()) or "an empty name"
 
 
 def moment(time: datetime) -> str:

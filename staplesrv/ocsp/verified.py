@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 from staplesrv.ocsp.certid import CertID
 
 CUT_OFF: Final = timedelta(seconds=300)
-"""How long before its end a response is no longer shown, for clients whose clock runs ahead; at most 5 % of its life."""
+"""How long before its end a response is last shown, for clients whose clock runs ahead; at most 5 % of its life."""
 
 
 def cut_off(this_update: datetime, expires: datetime) -> datetime:
