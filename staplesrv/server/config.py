@@ -1,0 +1,115 @@
+"""The configuration as one checked value: out of a TOML file, or out of the options for one site.
+
+A value that exists was valid when it was read: its files are there, its endpoints can be understood. That a key fits
+its certificate shows when the stapler loads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from staplesrv.errors import OperatorError
+from staplesrv.server.listener import Listener, long_listeners, short_listeners
+from staplesrv.server.paths import folder_problem
+from staplesrv.server.place import Place
+from staplesrv.server.schema import ELSEWHERE, FileTable
+from staplesrv.server.site import Site, read_site, same_names
+from staplesrv.server.staples_table import read_settings
+from staplesrv.server.table import read_table
+from staplesrv.server.toml_file import read_toml
+from staplesrv.staples.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """All that an operator says about one server.
+
+    Args:
+        listeners: Where to listen; at least one.
+        sites: The first one is for unknown names; at least one.
+        settings: How staples are kept.
+        state_dir: Where staples survive restarts; None leaves it to `state_dir.default`.
+        file: Where it was read from, absolute; None for options.
+        place: For errors.
+    """
+
+    listeners: tuple[Listener, ...]
+    sites: tuple[Site, ...]
+    settings: Settings
+    state_dir: Path | None
+    file: Path | None
+    place: Place = field(compare=False)
+
+    def again(self) -> Configuration:
+        """Read the file once more; options stay what they were.
+
+        Raises:
+            OperatorError: as `load`.
+        """
+        return self if self.file is None else load(self.file, self.place.where)
+
+    def explain(self, error: OperatorError) -> OperatorError:
+        """Say which key of the configuration an error about a file is about; other errors stay as they are."""
+        return next(filter(None, (site.explain(error) for site in self.sites)), error)
+
+
+def load(file: Path, where: str = "") -> Configuration:
+    """Read a configuration file.
+
+    Args:
+        file: The file; relative paths in it count from its folder.
+        where: How errors call it; the path as it was given where empty.
+
+    Raises:
+        OperatorError: the file or something in it can't be used.
+    """
+    absolute_file = Path.cwd() / file
+    return build(read_toml(file), Place(where or str(file)), absolute_file.parent, file=absolute_file)
+
+
+def build(value: Mapping[str, Any], place: Place, base: Path, *, file: Path | None = None) -> Configuration:
+    """Check what a file or the options say, and make a value of it.
+
+    Args:
+        value: As TOML has it.
+        place: For errors.
+        base: The folder that relative paths count from, absolute.
+        file: Where it was read from.
+
+    Raises:
+        OperatorError: something in it can't be used.
+    """
+    table = read_table(value, FileTable, place, elsewhere=ELSEWHERE)
+    # The settings first: sites are many, and an error up there would only show after all of them were looked at.
+    settings = Settings() if table.staples is None else read_settings(table.staples, place)
+    listeners = (*short_listeners(table.listen, place), *long_listeners(table.listeners, place))
+    _check_listeners(listeners, place)
+    if not table.sites:
+        raise place.error("sites", "there is none", "add a [[sites]] with certificate, private_key and static")
+    sites = tuple(read_site(site, number, place, base) for number, site in enumerate(table.sites, 1))
+    if error := same_names(sites):
+        raise error
+    return Configuration(listeners, sites, settings, _state_dir(table.state_dir, place, base), file, place)
+
+
+def _check_listeners(listeners: tuple[Listener, ...], place: Place) -> None:
+    if not listeners:
+        raise place.error("listen", "is missing", 'name an endpoint, as in listen = "tcp:443"')
+    endpoints = [listener.endpoint for listener in listeners]
+    twice = next((endpoint for endpoint in endpoints if endpoints.count(endpoint) > 1), None)
+    if twice is not None:
+        raise place.error("listen", f"{twice} is there twice", "keep one of them")
+
+
+def _state_dir(text: str | None, place: Place, base: Path) -> Path | None:
+    if text is None:
+        return None
+    if not text:
+        raise place.error("state_dir", "is empty", "name a directory, or leave the key out")
+    folder = base / text
+    if wrong := folder_problem(folder, may_be_missing=True):
+        raise place.path_error("state_dir", folder, wrong)
+    return folder
