@@ -44,7 +44,7 @@ _OK: Final = 200
 _NOT_MODIFIED: Final = 304
 _CLIENT_ERRORS: Final = range(400, 500)
 _SERVER_ERRORS: Final = range(500, 600)
-_REDIRECTIONS: Final = range(300, 400)
+_REDIRECTIONS: Final = frozenset(range(300, 400)) - {_NOT_MODIFIED}
 _TOO_MANY_REQUESTS: Final = 429
 
 
