@@ -13,9 +13,9 @@ from staplesrv.errors import NotIssuedBy
 from staplesrv.ocsp.asn1 import TBSCertificate
 from staplesrv.ocsp.hashing import HASHES, digest
 from staplesrv.ocsp.issued import is_issued_by
-from staplesrv.ocsp.text import subject
+from staplesrv.ocsp.text import name_text
 
-__all__ = ["HASHES", "CertID", "Target", "key_hash"]
+__all__ = ["HASHES", "CertID", "Target", "key_hash", "name_text"]
 
 SHARED_ISSUERS: Final = 1024
 """Issuers whose hashes are kept: ten thousand leaves have a handful of them."""
@@ -72,7 +72,7 @@ class Target:
             NotIssuedBy: `issuer` is not the one who issued and signed `leaf`.
         """
         if not is_issued_by(leaf, issuer):
-            raise NotIssuedBy(subject(leaf), subject(issuer))
+            raise NotIssuedBy(name_text(leaf), name_text(issuer))
         return cls(leaf.serial_number, issuer, leaf)
 
     @classmethod

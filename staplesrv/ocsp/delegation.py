@@ -12,7 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from staplesrv.ocsp.issued import check_algorithm, is_issued_by
 from staplesrv.ocsp.rejection import RejectReason, ResponseRejected
 from staplesrv.ocsp.signature import WeakAlgorithm
-from staplesrv.ocsp.text import moment, subject
+from staplesrv.ocsp.text import moment, name_text
 
 _E = TypeVar("_E", bound=x509.ExtensionType)
 
@@ -41,11 +41,11 @@ def check_delegation(signer: x509.Certificate, issuer: x509.Certificate, *, allo
     # RFC 6960 §4.2.2.2: "issued directly by the CA that is identified in the request". Cheapest for a hostile
     # response, and nothing else of a certificate is read before its issuer has vouched for it.
     if not is_issued_by(signer, issuer):
-        raise _refused(signer, f"is not issued and signed by {subject(issuer)}")
+        raise _refused(signer, f"is not issued and signed by {name_text(issuer)}")
     try:
         check_algorithm(signer, allow_sha1=allow_sha1)
     except WeakAlgorithm as weak:
-        detail = f"the certificate of {subject(signer)} is signed with {weak}"
+        detail = f"the certificate of {name_text(signer)} is signed with {weak}"
         raise ResponseRejected(RejectReason.WEAK_SIGNATURE, detail) from weak
     _check_usage(signer)
 
@@ -59,7 +59,7 @@ def check_dates(signer: x509.Certificate, now: datetime) -> None:
     start, end = signer.not_valid_before_utc, signer.not_valid_after_utc
     if start <= now <= end:
         return
-    detail = f"{subject(signer)} is valid from {moment(start)} to {moment(end)}"
+    detail = f"{name_text(signer)} is valid from {moment(start)} to {moment(end)}"
     raise ResponseRejected(RejectReason.SIGNER_EXPIRED, detail)
 
 
@@ -90,4 +90,4 @@ def _extension(extensions: x509.Extensions, kind: type[_E]) -> _E | None:
 
 
 def _refused(signer: x509.Certificate, problem: str) -> ResponseRejected:
-    return ResponseRejected(RejectReason.SIGNER_NOT_AUTHORIZED, f"{subject(signer)} {problem}")
+    return ResponseRejected(RejectReason.SIGNER_NOT_AUTHORIZED, f"{name_text(signer)} {problem}")

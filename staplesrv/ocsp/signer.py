@@ -14,7 +14,7 @@ from staplesrv.ocsp.certid import key_hash
 from staplesrv.ocsp.delegation import UNREADABLE, check_dates, check_delegation
 from staplesrv.ocsp.rejection import RejectReason, ResponseRejected
 from staplesrv.ocsp.signature import Scheme, WeakAlgorithm, response_scheme
-from staplesrv.ocsp.text import name_line, subject
+from staplesrv.ocsp.text import name_line, name_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class SignerSearch:
             raise refusals[0]
         signer = self._signer(allowed)
         if signer is None:
-            raise ResponseRejected(RejectReason.BAD_SIGNATURE, f"it was not made by {subject(allowed[0])}")
+            raise ResponseRejected(RejectReason.BAD_SIGNATURE, f"it was not made by {name_text(allowed[0])}")
         return signer
 
     def _candidates(self) -> list[x509.Certificate]:
@@ -78,9 +78,9 @@ class SignerSearch:
         allowed, _ = self._allowed(candidates)
         signer = self._signer(allowed) if allowed else None
         if signer is not None:
-            detail = f"signed by {subject(signer)}, and says that it is by {claimed}"
+            detail = f"signed by {name_text(signer)}, and says that it is by {claimed}"
             return ResponseRejected(RejectReason.RESPONDER_ID_MISMATCH, detail)
-        detail = f"{claimed} is neither the issuer {subject(self.issuer)} nor a certificate in the response"
+        detail = f"{claimed} is neither the issuer {name_text(self.issuer)} nor a certificate in the response"
         return ResponseRejected(RejectReason.SIGNER_NOT_AUTHORIZED, detail)
 
     def _claimed(self) -> str:
@@ -113,7 +113,7 @@ class SignerSearch:
         try:
             return response_scheme(oid, algorithm, allow_sha1=self.allow_sha1)
         except WeakAlgorithm as weak:
-            detail = f"{subject(signer)} signed with {weak}"
+            detail = f"{name_text(signer)} signed with {weak}"
             raise ResponseRejected(RejectReason.WEAK_SIGNATURE, detail) from weak
 
 

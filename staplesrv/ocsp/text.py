@@ -17,7 +17,7 @@ def one_line(text: str) -> str:
     return line if len(line) <= MAX_TEXT else f"{line[:MAX_TEXT]}..."
 
 
-def subject(certificate: x509.Certificate) -> str:
+def name_text(certificate: x509.Certificate) -> str:
     """The subject of a certificate (RFC 4514), whatever is in it."""
     try:
         return name_line(certificate.subject)
