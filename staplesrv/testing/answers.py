@@ -15,6 +15,11 @@ from staplesrv.testing.behaviour import Behaviour
 from staplesrv.testing.response import CRITICAL_UNKNOWN, HashName, make_error, wrap
 
 HUGE: Final = 128 * 1024
+"""Bytes that make an answer too large."""
+
+GARBAGE: Final = b"<html><title>Sign in to the network</title></html>"
+"""What a captive portal says instead."""
+
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
 _PADDING_OID: Final = x509.ObjectIdentifier("1.3.6.1.4.1.99999.2")
@@ -97,12 +102,6 @@ def _foreign(question: Question, name: str) -> Changes:
     return {"signer": CertificateAuthority(name, now=question.now).delegate()}
 
 
-def _impostor(question: Question) -> Changes:
-    subject = question.authority.certificate.subject
-    name = subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
-    return _foreign(question, str(name))
-
-
 _CHANGES: Final[Mapping[Behaviour, Callable[[Question], Changes]]] = {
     Behaviour.DELEGATED: lambda q: {"signer": q.authority.delegate()},
     Behaviour.BY_KEY_HASH: lambda _: {"responder_id": "key"},
@@ -131,7 +130,7 @@ _CHANGES: Final[Mapping[Behaviour, Callable[[Question], Changes]]] = {
     },
     Behaviour.FUTURE_SIGNER: lambda q: {"signer": q.authority.delegate(not_before=q.now + _HOUR)},
     Behaviour.FOREIGN_SIGNER: lambda q: _foreign(q, "foreign CA"),
-    Behaviour.IMPOSTOR: _impostor,
+    Behaviour.IMPOSTOR: lambda q: _foreign(q, q.authority.name),
     Behaviour.SIGNER_NOT_SENT: lambda q: {"signer": q.authority.delegate(), "certificates": ()},
     Behaviour.WRONG_RESPONDER_ID: lambda q: {"responder": q.authority.delegate("somebody else").certificate},
     Behaviour.BAD_SIGNATURE: lambda _: {"corrupt_signature": True},
@@ -144,7 +143,7 @@ _BODIES: Final[Mapping[Behaviour, Callable[[Question], bytes]]] = {
     Behaviour.TRY_LATER: lambda _: make_error("try-later"),
     Behaviour.SIG_REQUIRED: lambda _: make_error("sig-required"),
     Behaviour.UNAUTHORIZED: lambda _: make_error("unauthorized"),
-    Behaviour.GARBAGE: lambda _: b"<html><title>Sign in to the network</title></html>",
+    Behaviour.GARBAGE: lambda _: GARBAGE,
     Behaviour.EMPTY: lambda _: b"",
     Behaviour.NOT_BASIC: lambda _: wrap(b"\x05\x00", _PADDING_OID),
 }

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
 from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from staplesrv import sources
 from staplesrv.ocsp.certid import CertID
@@ -70,6 +70,11 @@ class CertificateAuthority:
                 *building.access(responder_urls, issuer_urls),
             ],
         )
+
+    @property
+    def name(self) -> str:
+        """The common name."""
+        return str(self.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
 
     def now(self) -> datetime:
         """What time this CA takes it to be, aware."""

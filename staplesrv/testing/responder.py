@@ -25,7 +25,7 @@ from staplesrv.testing.asked import Asked, Request, headers_of, read_request, re
 from staplesrv.testing.authority import CertificateAuthority, Subject
 from staplesrv.testing.behaviour import Behaviour, Behaviours, Script
 from staplesrv.testing.delivery import Delivery, after, set_headers
-from staplesrv.testing.issuer_files import issuer_files
+from staplesrv.testing.issuer_files import issuer_file
 from staplesrv.testing.leaf import Leaf
 from staplesrv.testing.response import WEEK, HashName, cert_id_of, make_error
 from staplesrv.testing.ways import deliver, followed_redirect
@@ -90,7 +90,6 @@ class OCSPResponder(resource.Resource):
         self.only_hash: HashName | None = None
         self.in_flight = 0
         self.peak = 0
-        self._files = issuer_files(authorities)
         self._scripts: dict[tuple[int | None, str | None], Script] = {(None, None): Script(Behaviour.GOOD)}
         self._made: dict[tuple[Behaviour, CertID], _Made] = {}
 
@@ -128,17 +127,14 @@ class OCSPResponder(resource.Resource):
     def render(self, request: Request) -> int:
         """Answer a request, whatever its path and method."""
         name = request.postpath[-1] if request.postpath else b""
-        if name in self._files:
-            self._serve_issuer(name, request)
-        else:
-            self._answer(request)
-        return NOT_DONE_YET
-
-    def _serve_issuer(self, name: bytes, request: Request) -> None:
-        self.issuer_requests.append(name.decode())
         behaviour = Behaviour(self.issuer_behaviour)
-        file = self._files[name].behaving(behaviour)
-        self._send(request, behaviour, file.content, file.content_type, None)
+        file = issuer_file(name, self.authorities, behaviour)
+        if file is None:
+            self._answer(request)
+        else:
+            self.issuer_requests.append(name.decode())
+            self._send(request, behaviour, file.content, file.content_type, None)
+        return NOT_DONE_YET
 
     def _answer(self, request: Request) -> None:
         cert_id, nonce = read_request(request_der(request)) or (None, None)
