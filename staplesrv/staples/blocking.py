@@ -33,6 +33,11 @@ def shielded(under_way: Deferred[R]) -> Deferred[R]:
     A thread can't be stopped. Whoever must know when it is over waits for `under_way` itself.
     """
     waiter: Deferred[R] = Deferred()
-    # After a cancel Twisted drops the one outcome that comes too late.
-    under_way.addCallbacks(waiter.callback, waiter.errback)
+
+    def arrived(result: R) -> R:
+        # After a cancel Twisted drops the one outcome that comes too late.
+        waiter.callback(result)
+        return result
+
+    under_way.addCallbacks(arrived, waiter.errback)
     return waiter
