@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509 import ExtensionNotFound, OCSPNonce, ocsp
@@ -18,6 +18,8 @@ from staplesrv.testing.signature import HASHES
 
 Request: TypeAlias = Any
 """A `twisted.web.server.Request`, whose methods have no types."""
+
+_SEQUENCE: Final = b"\x30"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +52,21 @@ def request_der(request: Request) -> bytes | None:
         request: A POST with the DER as its body, or a GET with it in base64, percent-encoded, as its path.
 
     Returns:
-        The DER, unchecked; None where there is no base64.
+        The DER, unchecked; None where there is nothing like it.
     """
     if request.method == b"POST":
         return request.content.read() if request.content else b""
-    # A "/" of base64 may come as it is or as %2F; Twisted has split at the one and decoded the other.
-    path = b"/".join(request.postpath).lstrip(b"/")
+    # A "/" of base64 may come as it is or as %2F; Twisted has split at the one and decoded the other. And the
+    # responder's own URL may have a path: of all the ends of the path, the longest that starts like a request counts.
+    ends = (b"/".join(request.postpath[start:]) for start in range(len(request.postpath)))
+    return next((der for der in map(_decode, ends) if der.startswith(_SEQUENCE)), None)
+
+
+def _decode(path: bytes) -> bytes:
     try:
         return base64.b64decode(path, validate=True)
     except binascii.Error:
-        return None
+        return b""
 
 
 def read_request(der: bytes | None) -> tuple[CertID, bytes | None] | None:

@@ -38,8 +38,8 @@ class RunningResponder:
         self.issuer_url: Final = f"{self.url}issuer.der"
 
     async def stop(self) -> None:
-        """Close the port and every connection; ends when they are closed."""
-        await self._listening.stopListening()
+        """Close the port and every connection; ends when they are closed. Once more is no harm."""
+        await defer.maybeDeferred(self._listening.stopListening)
         await self._factory.drop_all()
 
 
