@@ -5,10 +5,16 @@ from __future__ import annotations
 import click
 
 from staplesrv import __version__
+from staplesrv.server.check_command import check
 from staplesrv.server.program import Program
+from staplesrv.server.verify_command import verify
 
 
 @click.group(cls=Program)
 @click.version_option(__version__, prog_name="staplesrv")
 def main() -> None:
     """Look at OCSP staples: at a server's from outside, at a response file, at a configuration."""
+
+
+main.add_command(check)
+main.add_command(verify)

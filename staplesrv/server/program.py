@@ -8,10 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import click
+from cryptography.utils import CryptographyDeprecationWarning
 
 from staplesrv.errors import OperatorError
 
@@ -28,7 +30,10 @@ class Program(click.Group):
         if not standalone_mode:
             return run(*args, standalone_mode=False, **options)
         try:
-            status = run(*args, standalone_mode=False, **options)
+            with warnings.catch_warnings():
+                # Odd old roots would each put a line on the terminal, which is no business of who asks.
+                warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+                status = run(*args, standalone_mode=False, **options)
             sys.stdout.flush()
         except (click.ClickException, click.Abort, OperatorError) as error:
             _report(error)
