@@ -15,7 +15,8 @@ from twisted.internet.interfaces import (
     IReactorTime,
     IStreamClientEndpoint,
 )
-from twisted.web.client import URI
+from twisted.internet.protocol import Protocol
+from twisted.web.client import URI, HTTPConnectionPool
 from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 
@@ -78,6 +79,18 @@ class Connections:
 
     def _late(self) -> FetchFailed:
         return FetchFailed(FailureKind.NETWORK, f"no connection within {self._seconds:g} s")
+
+
+class Pool(HTTPConnectionPool):
+    """Keeps connections for the next question.
+
+    A body that is not wanted may turn out to have come already while its connection is being closed. Twisted would take
+    that for a connection to keep, and the next question would go into the void.
+    """
+
+    def _putConnection(self, key: object, connection: Protocol) -> None:
+        if not cast("Guard", connection.transport).disconnecting:
+            super()._putConnection(key, connection)  # type: ignore[no-untyped-call]
 
 
 @implementer(IStreamClientEndpoint)

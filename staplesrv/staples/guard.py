@@ -59,6 +59,11 @@ class Guard(ProtocolWrapper):
         else:
             super().dataReceived(data)  # type: ignore[no-untyped-call]
 
+    def abortConnection(self) -> None:
+        """Close at once."""
+        self.disconnecting = True
+        self.transport.abortConnection()  # type: ignore[union-attr]
+
     def loseConnection(self) -> None:
         """Close: TLS at once, TCP politely, as nothing is unsent when the client says so."""
         if self._tls:

@@ -14,7 +14,7 @@ from cryptography import x509
 from hyperlink import EncodedURL
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.web.client import BrowserLikePolicyForHTTPS, HostnameCachingHTTPSPolicy, HTTPConnectionPool
+from twisted.web.client import BrowserLikePolicyForHTTPS, HostnameCachingHTTPSPolicy
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS, IResponse
 
@@ -23,7 +23,7 @@ from staplesrv.ocsp.request import get_url
 from staplesrv.sources import WallClock
 from staplesrv.staples.agent import ResponderAgent
 from staplesrv.staples.body import WholeBody, abandon, read_body
-from staplesrv.staples.connection import Connections, IResponderReactor
+from staplesrv.staples.connection import Connections, IResponderReactor, Pool
 from staplesrv.staples.deadline import within
 from staplesrv.staples.failure import FailureKind, FetchFailed
 from staplesrv.staples.freshness import max_age, retry_after, validator
@@ -92,7 +92,7 @@ class ResponderClient:
         self._wall_clock = wall_clock
         policy = https_policy or HostnameCachingHTTPSPolicy(BrowserLikePolicyForHTTPS())  # type: ignore[no-untyped-call]
         self._connections = Connections(reactor, policy, connect_timeout, settings.max_response)
-        self._pool = HTTPConnectionPool(reactor)  # type: ignore[no-untyped-call]
+        self._pool = Pool(reactor)  # type: ignore[no-untyped-call]
         self._pool.cachedConnectionTimeout = IDLE_CONNECTION_SECONDS
         self._http = HTTPClient(ResponderAgent(reactor, settings, self._connections, self._pool))
         self._under_way: set[Deferred[Answer]] = set()

@@ -82,7 +82,7 @@ class TestUrls:
         assert (assignment.responder_urls, assignment.issuer_urls, assignment.disabled) == ((), (), False)
 
     def test_other_schemes_are_left_out(self, warnings: list[Any]) -> None:
-        """ldap and whatever else a certificate may name is left out, which is nothing to warn of."""
+        """An ldap URL and whatever else a certificate may name is left out, which is nothing to warn of."""
         leaf = CA.issue(
             responder_urls=["ldap://x/", "file:///etc/passwd", "http://u@x/", URL], issuer_urls=["ldap://x/"]
         )

