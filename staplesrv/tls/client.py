@@ -84,8 +84,8 @@ class StapleClient:
         session: A session to resume, from `session` of an earlier client; its options are taken too.
         min_version: The oldest protocol version to offer, by name or as pyOpenSSL numbers them.
         max_version: The newest.
-        authentication: Offer ciphers for servers with this kind of key alone. pyOpenSSL has no way to choose
-            signature algorithms, which decide it in TLS 1.3: with this option TLS 1.3 is not offered.
+        authentication: Accept servers with this kind of key alone. In TLS 1.3 signature algorithms decide it; where
+            pyOpenSSL has no way to choose these, TLS 1.3 is not offered.
         ciphers: TLS 1.2 ciphers in OpenSSL's notation; takes precedence over `authentication`.
         ca: The trusted certificates, to verify the chain with; None does not verify.
         at: The time as of which the chain's dates are judged, aware; now where None.

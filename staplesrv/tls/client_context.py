@@ -10,6 +10,8 @@ from typing import Any, Final, Literal, TypeAlias
 from cryptography import x509
 from OpenSSL import SSL, crypto
 
+from staplesrv.tls.openssl import Calls, calls
+
 Version: TypeAlias = Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
 Authentication: TypeAlias = Literal["rsa", "ecdsa"]
 
@@ -20,6 +22,10 @@ _VERSIONS: Final[Mapping[str | int, int]] = {
     "TLSv1.3": SSL.TLS1_3_VERSION,
 }
 _CIPHERS: Final[Mapping[Authentication, bytes]] = {"rsa": b"ECDHE+aRSA", "ecdsa": b"ECDHE+aECDSA"}
+_ALGORITHMS: Final[Mapping[Authentication, bytes]] = {
+    "rsa": b"RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:RSA+SHA256:RSA+SHA384:RSA+SHA512",
+    "ecdsa": b"ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512",
+}
 _PROBLEMS: Final[Mapping[int, str]] = {
     code: name.removeprefix("ERR_").replace("_", " ").lower()
     for name, code in vars(SSL.X509VerificationCodes).items()
@@ -43,8 +49,8 @@ class ClientOptions:
     Args:
         min_version: The oldest protocol version to offer; OpenSSL's default where None.
         max_version: The newest.
-        authentication: Offer ciphers for servers with this kind of key alone. TLS 1.2 and older: pyOpenSSL has no way
-            to choose signature algorithms, which decide it in TLS 1.3. So TLS 1.3 is then not offered.
+        authentication: Accept servers with this kind of key alone. In TLS 1.3 signature algorithms decide it; where
+            pyOpenSSL has no way to choose these, TLS 1.3 is not offered.
         ciphers: TLS 1.2 ciphers in OpenSSL's notation; takes precedence over `authentication`.
         ca: The trusted certificates; None does not verify.
         at: The time as of which dates are judged, aware; now where None.
@@ -57,15 +63,18 @@ class ClientOptions:
     ca: Sequence[x509.Certificate] | None = None
     at: datetime | None = None
 
-    def context(self) -> SSL.Context:
+    def context(self, openssl: Calls = calls) -> SSL.Context:
         """Make a context; it never ends a handshake by itself over a certificate or a staple.
+
+        Args:
+            openssl: The calls beyond pyOpenSSL's public API.
 
         Raises:
             ValueError: If the options contradict one another or OpenSSL does not know a cipher.
         """
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         context.set_min_proto_version(_number(self.min_version))
-        context.set_max_proto_version(self._max_version())
+        context.set_max_proto_version(self._max_version(context, openssl))
         context.set_ocsp_client_callback(_take_staple)
         context.set_verify(SSL.VERIFY_PEER, _take_verdict)
         self._add_ca(context)
@@ -73,12 +82,12 @@ class ClientOptions:
         self._set_ciphers(context)
         return context
 
-    def _max_version(self) -> int:
+    def _max_version(self, context: SSL.Context, openssl: Calls) -> int:
         newest = _number(self.max_version)
-        if self.authentication is None:
+        if self.authentication is None or openssl.set_signature_algorithms(context, _ALGORITHMS[self.authentication]):
             return newest
         if SSL.TLS1_3_VERSION in {newest, _number(self.min_version)}:
-            raise ValueError("authentication can be chosen in TLS 1.2 and older alone")
+            raise ValueError("this pyOpenSSL can choose the kind of key in TLS 1.2 and older alone")
         return newest or SSL.TLS1_2_VERSION
 
     def _add_ca(self, context: SSL.Context) -> None:

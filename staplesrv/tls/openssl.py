@@ -33,6 +33,9 @@ class Calls(Protocol):
     def set_groups(self, context: SSL.Context, groups: bytes) -> bool:
         """Set the key exchange groups, in OpenSSL's notation; False leaves OpenSSL's own choice."""
 
+    def set_signature_algorithms(self, context: SSL.Context, algorithms: bytes) -> bool:
+        """Set what a peer may sign its handshake with, in OpenSSL's notation; False leaves OpenSSL's own choice."""
+
     def on_server_name(self, context: SSL.Context, choose: Choose, refusing: SSL.Context) -> None:
         """Have `choose` pick the context of each connection; `refusing` has no certificate, for where that is all."""
 
@@ -52,6 +55,7 @@ class PrivateCalls:
         self._get_certificate: Callable[[Any], Hashable] = lib.SSL_get_certificate
         self._session_reused: Callable[[Any], int] = lib.SSL_session_reused
         self._set_groups: Callable[[Any, bytes], int] = lib.SSL_CTX_set1_curves_list
+        self._set_algorithms: Callable[[Any, bytes], int] = lib.SSL_CTX_set1_sigalgs_list
         self._set_callback: Callable[[Any, Any], object] = lib.SSL_CTX_set_tlsext_servername_callback
         self._clear_errors: Callable[[], None] = lib.ERR_clear_error
 
@@ -66,6 +70,12 @@ class PrivateCalls:
     def set_groups(self, context: SSL.Context, groups: bytes) -> bool:
         """Set the groups; an OpenSSL that lacks one of them refuses them all."""
         done = self._set_groups(context._context, groups) == 1  # noqa: SLF001 - the SSL_CTX* itself
+        self._clear_errors()
+        return done
+
+    def set_signature_algorithms(self, context: SSL.Context, algorithms: bytes) -> bool:
+        """Set the algorithms; an OpenSSL that lacks one of them refuses them all."""
+        done = self._set_algorithms(context._context, algorithms) == 1  # noqa: SLF001 - the SSL_CTX* itself
         self._clear_errors()
         return done
 
@@ -102,6 +112,10 @@ class PublicCalls:
 
     def set_groups(self, context: SSL.Context, groups: bytes) -> bool:  # noqa: ARG002 - the interface
         """There is no public call for more than one group."""
+        return False
+
+    def set_signature_algorithms(self, context: SSL.Context, algorithms: bytes) -> bool:  # noqa: ARG002 - the interface
+        """There is no public call."""
         return False
 
     def on_server_name(self, context: SSL.Context, choose: Choose, refusing: SSL.Context) -> None:
