@@ -15,6 +15,7 @@ from staplesrv.sources import Uniform, WallClock
 from staplesrv.staples.assignment import Assignment
 from staplesrv.staples.attempt import Fetcher
 from staplesrv.staples.cache import StapleCache
+from staplesrv.staples.errands import Fetches
 from staplesrv.staples.refresher import Refresher
 from staplesrv.staples.responder import ResponderClient
 from staplesrv.staples.settings import Settings
@@ -48,7 +49,7 @@ class Keeper(MultiService):
         store: Store,
         wall_clock: WallClock,
         uniform: Uniform,
-        fetcher: Fetcher | None = None,
+        fetcher: Fetches | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._reactor = reactor
@@ -65,14 +66,13 @@ class Keeper(MultiService):
             wall_clock=wall_clock,
             uniform=uniform,
         )
-        self.refresher.setServiceParent(self)
+        self.refresher.setServiceParent(self)  # type: ignore[no-untyped-call]
 
     def keep(self, assignments: Iterable[Assignment]) -> None:
-        """Start with what is not kept yet, must-staple first."""
+        """Keep these too, must-staple first. What is kept already is asked about by its new assignment."""
         for assignment in sorted(assignments, key=lambda assignment: not assignment.must_staple):
-            if assignment.fingerprint not in self._kept:
-                self._kept.add(assignment.fingerprint)
-                self.refresher.add(assignment)
+            self._kept.add(assignment.fingerprint)
+            self.refresher.add(assignment)
 
     def keep_only(self, fingerprints: Collection[bytes]) -> None:
         """Stop with everything else."""

@@ -19,8 +19,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from staplesrv import sources
-from staplesrv.staples.attempt import Fetcher
 from staplesrv.staples.blocking import in_thread
+from staplesrv.staples.errands import Fetches
 from staplesrv.staples.settings import Settings
 from staplesrv.staples.stores import Store
 from staplesrv.staples.stores.disk import DiskStore
@@ -77,7 +77,7 @@ class Stapler(MultiService):
         reactor: Any = None,
         wall_clock: sources.WallClock = sources.wall_clock,
         uniform: sources.Uniform = sources.uniform,
-        fetcher: Fetcher | None = None,
+        fetcher: Fetches | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.settings = settings or Settings()

@@ -1,0 +1,161 @@
+"""Server sockets that are bound now and listen later.
+
+Binding may need privileges that are shed before the first staples are there, and a client that connects in between
+must be refused by the kernel rather than served without a staple. bind(2) without listen(2) does both.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from twisted.python.lockfile import FilesystemLock
+
+from staplesrv.errors import OperatorError
+
+PORT_TRIES = 20
+"""How often a free port is looked for that is free in IPv4 and IPv6 alike."""
+
+# This host or this kernel has no such protocol, or has it switched off.
+_NO_PROTOCOL = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT}
+
+
+def bind_tcp(where: str, port: int, interface: str = "") -> list[socket.socket]:
+    """Bind TCP sockets.
+
+    Args:
+        where: What an error names as its place.
+        port: The port; 0 takes a free one, the same for IPv4 and IPv6.
+        interface: An address or a host name; empty is every address, IPv4 and IPv6, each with a socket of its own.
+
+    Returns:
+        One or two sockets.
+
+    Raises:
+        OperatorError: it can't be bound.
+    """
+    try:
+        if interface:
+            # RFC 4007 scopes (fe80::1%eth0) and names alike.
+            family, _, _, _, address = socket.getaddrinfo(
+                interface, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            return [_bound(family, address)]
+        return _bind_both(port)
+    except (OSError, OverflowError) as error:
+        raise refusal(where, error, port) from error
+
+
+def bind_unix(where: str, path: Path, mode: int, *, lock: bool) -> tuple[socket.socket, Callable[[], None]]:
+    """Bind a UNIX socket.
+
+    Args:
+        where: What an error names as its place.
+        path: Where the socket is to be.
+        mode: Its permissions.
+        lock: Whether to lock it as Twisted does (`PATH.lock`), and take the place of a socket whose owner died.
+
+    Returns:
+        The socket, and what to call when it is closed: it removes socket and lock.
+
+    Raises:
+        OperatorError: it can't be bound.
+    """
+    lock_file = FilesystemLock(f"{path}.lock") if lock else None  # type: ignore[no-untyped-call]
+    try:
+        if lock_file is not None:
+            if not lock_file.lock():  # type: ignore[no-untyped-call]
+                raise OperatorError(where, "another process has the socket", "stop it, or choose another path")
+            if not lock_file.clean and path.exists() and stat.S_ISSOCK(path.stat().st_mode):
+                path.unlink()
+        try:
+            bound = _bound(socket.AF_UNIX, str(path))
+            path.chmod(mode)
+        except OSError:
+            if lock_file is not None:
+                lock_file.unlock()  # type: ignore[no-untyped-call]
+            raise
+    except (OSError, ValueError) as error:
+        raise refusal(where, error) from error
+
+    def remove() -> None:
+        path.unlink(missing_ok=True)
+        if lock_file is not None:
+            lock_file.unlock()  # type: ignore[no-untyped-call]
+
+    return bound, remove
+
+
+def listen(where: str, bound: socket.socket, backlog: int) -> None:
+    """Have a bound socket listen.
+
+    Raises:
+        OperatorError: another one was faster, as bind(2) alone does not keep others away.
+    """
+    try:
+        bound.listen(backlog)
+    except OSError as error:
+        raise refusal(where, error) from error
+
+
+def refusal(where: str, error: Exception, port: int | None = None) -> OperatorError:
+    """Turn what the system says about a socket into a line for the operator."""
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
+        what = "the address is in use" if port is None else f"port {port} is in use"
+        return OperatorError(where, what, "see who listens there (`ss -lnp`), stop it or choose another one")
+    if number in (errno.EACCES, errno.EPERM):
+        advice = "start as root, allow it with CAP_NET_BIND_SERVICE, or choose a place that needs no privilege"
+        return OperatorError(where, "permission denied", advice)
+    if number == errno.EADDRNOTAVAIL:
+        return OperatorError(where, "this machine has no such address", "see which there are (`ip address`)")
+    reason = os.strerror(number) if isinstance(error, OSError) and number and number > 0 else str(error)
+    return OperatorError(where, f"can't be bound: {reason}", "check the port, the interface or the path")
+
+
+def _bind_both(port: int) -> list[socket.socket]:
+    for _ in range(PORT_TRIES - 1):
+        try:
+            return _bind_pair(port)
+        except OSError as error:
+            # The port that was free in IPv4 may be taken in IPv6; the next one may not.
+            if port != 0 or error.errno != errno.EADDRINUSE:
+                raise
+    return _bind_pair(port)
+
+
+def _bind_pair(port: int) -> list[socket.socket]:
+    bound: list[socket.socket] = []
+    missing: list[OSError] = []
+    for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104 - what was asked
+        try:
+            bound.append(_bound(family, (address, bound[0].getsockname()[1] if bound else port)))
+        except OSError as error:
+            if error.errno not in _NO_PROTOCOL:
+                for one in bound:
+                    one.close()
+                raise
+            missing.append(error)
+    if not bound:
+        raise missing[0]
+    return bound
+
+
+def _bound(family: int, address: object) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setblocking(False)
+        if family != socket.AF_UNIX:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # Else "::" takes IPv4 too, and the two sockets of one port get into each other's way.
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind(address)  # type: ignore[arg-type]
+    except BaseException:
+        made.close()
+        raise
+    return made
