@@ -102,7 +102,7 @@ class Dialogue:
         for method in methods:
             try:
                 answer = await self._ask(url, request_der, method, known)
-                return self._judge(answer, url, target, nonce)
+                return self._judge(answer, url, target, nonce, known)
             except FetchFailed as failure:
                 failures.append(failure)
                 if not _post_may_help(failure):
@@ -114,11 +114,13 @@ class Dialogue:
             return await self._client.ask(url, request_der, method=method)
         return await self._client.ask(url, request_der, etag=known.etag, last_modified=known.last_modified)
 
-    def _judge(self, answer: Answer, url: str, target: Target, nonce: bytes | None) -> Fetched:
-        verified = None if answer.body is None else self._verify(answer.body, url, target, nonce)
-        validators = (answer.etag, answer.last_modified)
-        conditional = None if validators == (None, None) else Conditional(answer.url, *validators)
-        return Fetched(verified, url, conditional, answer.max_age)
+    def _judge(
+        self, answer: Answer, url: str, target: Target, nonce: bytes | None, known: Conditional | None
+    ) -> Fetched:
+        if answer.body is None:
+            # A 304 need not repeat the validators: those that it answers to are still good.
+            return Fetched(None, url, _validators(answer) or known, answer.max_age)
+        return Fetched(self._verify(answer.body, url, target, nonce), url, _validators(answer), answer.max_age)
 
     def _verify(self, body: bytes, url: str, target: Target, nonce: bytes | None) -> VerifiedResponse:
         now = sources.utc(self._wall_clock())
@@ -128,6 +130,12 @@ class Dialogue:
             # Whatever is not listed is about the signature, the signer or the certificate that was meant.
             kind = _KINDS.get(rejected.reason, FailureKind.VERIFY_FAILED)
             raise FetchFailed(kind, f"{rejected.reason}: {rejected.detail}", url=url) from rejected
+
+
+def _validators(answer: Answer) -> Conditional | None:
+    if answer.etag is None and answer.last_modified is None:
+        return None
+    return Conditional(answer.url, answer.etag, answer.last_modified)
 
 
 def _post_may_help(failure: FetchFailed) -> bool:

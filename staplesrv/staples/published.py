@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 
 from cryptography import x509
 
@@ -56,10 +57,10 @@ class PublishedIssuers:
         )
 
     async def _fetch(self, leaf: x509.Certificate, url: str) -> Target:
-        target = find_target(leaf, map(shared, await self._client.fetch_certificates(url)))
+        target = find_target(leaf, await self._client.fetch_certificates(url))
         if target is None:
             raise FetchFailed(FailureKind.VERIFY_FAILED, "what is published there did not issue the leaf", url=url)
-        self._known[url] = target.issuer
+        issuer = self._known[url] = shared(target.issuer)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
-        return target
+        return replace(target, issuer=issuer)

@@ -6,7 +6,6 @@ Everything a responder can do is bounded: 5 s to connect, `Settings.timeout` for
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Literal
 
@@ -16,20 +15,22 @@ from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.web.client import BrowserLikePolicyForHTTPS, HostnameCachingHTTPSPolicy
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IPolicyForHTTPS, IResponse
+from twisted.web.iweb import IPolicyForHTTPS
 
 from staplesrv import __version__, sources
 from staplesrv.ocsp.request import get_url
 from staplesrv.sources import WallClock
 from staplesrv.staples.agent import ResponderAgent
+from staplesrv.staples.answer import Answer, make_answer, refusal
 from staplesrv.staples.body import WholeBody, abandon, read_body
 from staplesrv.staples.connection import Connections, IResponderReactor, Pool
 from staplesrv.staples.deadline import within
 from staplesrv.staples.failure import FailureKind, FetchFailed
-from staplesrv.staples.freshness import max_age, retry_after, validator
 from staplesrv.staples.issuer import read_certificates
 from staplesrv.staples.settings import Settings
 from staplesrv.staples.url import BadURL, WebURL
+
+__all__ = ["CONNECT_TIMEOUT", "Answer", "Method", "ResponderClient"]
 
 CONNECT_TIMEOUT = timedelta(seconds=5)
 """For the name look-up and the connection, over all addresses of a host."""
@@ -42,29 +43,6 @@ Method = Literal["GET", "POST"]
 _USER_AGENT: Final = {"User-Agent": f"staplesrv/{__version__}"}
 _OK: Final = 200
 _NOT_MODIFIED: Final = 304
-_CLIENT_ERRORS: Final = range(400, 500)
-_SERVER_ERRORS: Final = range(500, 600)
-_REDIRECTIONS: Final = frozenset(range(300, 400)) - {_NOT_MODIFIED}
-_TOO_MANY_REQUESTS: Final = 429
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a responder sent; nothing of it is verified.
-
-    Args:
-        body: The response's body; None for a 304, which says that what is held has not changed.
-        url: What was asked, before redirects; of a GET the whole URL with the OCSP request in it.
-        etag: For If-None-Match next time.
-        last_modified: For If-Modified-Since next time.
-        max_age: How long HTTP calls the answer fresh.
-    """
-
-    body: bytes | None
-    url: str
-    etag: str | None = None
-    last_modified: str | None = None
-    max_age: timedelta | None = None
 
 
 class ResponderClient:
@@ -124,12 +102,12 @@ class ResponderClient:
         asked = get_url(str(responder), request_der) if method == "GET" else None
         if asked is None:
             headers["Content-Type"] = "application/ocsp-request"
-            return await self._exchange("POST", responder, headers, request_der)
+            return await self._exchange("POST", responder, headers, request_der, told=str(responder))
         if etag is not None:
             headers["If-None-Match"] = etag
         if last_modified is not None:
             headers["If-Modified-Since"] = last_modified
-        return await self._exchange("GET", _parse(asked), headers)
+        return await self._exchange("GET", _parse(asked), headers, told=str(responder))
 
     async def fetch_certificates(self, url: str) -> list[x509.Certificate]:
         """Fetch the certificates that a CA publishes at a caIssuers URL (RFC 5280 §4.2.2.1).
@@ -145,7 +123,7 @@ class ResponderClient:
             CancelledError: the caller cancelled; the connection is closed.
         """
         headers = {**_USER_AGENT, "Accept": "application/pkix-cert, application/pkcs7-mime, */*;q=0.1"}
-        answer = await self._exchange("GET", _parse(url), headers)
+        answer = await self._exchange("GET", _parse(url), headers, told=url)
         certificates = read_certificates(answer.body or b"")
         if not certificates:
             raise FetchFailed(FailureKind.BAD_RESPONSE, "holds no certificate in DER, PEM or PKCS#7", url=url)
@@ -158,7 +136,10 @@ class ResponderClient:
         await self._pool.closeCachedConnections()  # type: ignore[no-untyped-call]
         await self._connections.close()
 
-    async def _exchange(self, method: Method, url: WebURL, headers: dict[str, str], body: bytes = b"") -> Answer:
+    async def _exchange(
+        self, method: Method, url: WebURL, headers: dict[str, str], body: bytes = b"", *, told: str
+    ) -> Answer:
+        # `told` is the URL that a failure names: without the OCSP request that a GET has in it.
         seconds = self._settings.timeout.total_seconds()
         exchange = within(
             seconds,
@@ -172,11 +153,11 @@ class ResponderClient:
         except CancelledError:
             raise
         except FetchFailed as failure:
-            failure.url = failure.url or _shown(url, method)
+            failure.url = failure.url or told
             raise
         except Exception as error:
             # HTTP, TLS and DNS libraries raise dozens of classes over a stranger's bytes; this is where they end.
-            raise _translated(error, _shown(url, method)) from error
+            raise _translated(error, told) from error
         finally:
             self._under_way.discard(exchange)
 
@@ -195,22 +176,11 @@ class ResponderClient:
             content = await read_body(response, self._settings.max_response)
             if not content:
                 raise FetchFailed(FailureKind.BAD_RESPONSE, "an empty body")
-            return _answer(content, url, response)
+            return make_answer(content, str(url), response)
         abandon(response)
         if response.code == _NOT_MODIFIED and conditional:
-            return _answer(None, url, response)
-        raise self._refusal(response)
-
-    def _refusal(self, response: IResponse) -> FetchFailed:
-        status = response.code
-        if status in _SERVER_ERRORS or status in _REDIRECTIONS or status == _TOO_MANY_REQUESTS:
-            kind = FailureKind.HTTP_STATUS
-        elif status in _CLIENT_ERRORS:
-            kind = FailureKind.REFUSED
-        else:
-            kind = FailureKind.BAD_RESPONSE
-        wait = retry_after(_header(response, "Retry-After"), sources.utc(self._wall_clock()))
-        return FetchFailed(kind, f"HTTP status {status}", retry_after=wait, status=status)
+            return make_answer(None, str(url), response)
+        raise refusal(response, sources.utc(self._wall_clock()))
 
 
 class _Verbatim(EncodedURL):
@@ -225,27 +195,6 @@ def _parse(url: str) -> WebURL:
         return WebURL.parse(url)
     except BadURL as error:
         raise FetchFailed(FailureKind.REFUSED, f"a URL that is not asked: {error}") from error
-
-
-def _shown(url: WebURL, method: Method) -> str:
-    """The URL for logs and status pages: without the OCSP request that a GET has at its end."""
-    return str(url) if method == "POST" else str(url).rpartition("/")[0] + "/"
-
-
-def _header(response: IResponse, name: str) -> str | None:
-    values: list[bytes] = response.headers.getRawHeaders(name.encode("ascii"), [])
-    return values[0].decode("latin-1") if values else None
-
-
-def _answer(body: bytes | None, url: WebURL, response: IResponse) -> Answer:
-    cache_control = [value.decode("latin-1") for value in response.headers.getRawHeaders(b"Cache-Control", [])]
-    return Answer(
-        body=body,
-        url=str(url),
-        etag=validator(_header(response, "ETag")),
-        last_modified=validator(_header(response, "Last-Modified")),
-        max_age=max_age(cache_control, _header(response, "Age")),
-    )
 
 
 def _translated(error: Exception, url: str) -> FetchFailed:

@@ -563,6 +563,13 @@ class TestConditional:
         assert bench.client.asked[0].validators == ('"x"', "then")
         assert fetched == Fetched(None, A, Conditional(known.url, '"y"', None), HOUR)
 
+    def test_a_304_without_validators(self) -> None:
+        """What a 304 does not say anew stays as it was."""
+        bench = Bench()
+        known = self.known(bench)
+        bench.says(A, Answer(None, known.url))
+        assert bench.fetch(held=held(), conditional=known).conditional == known
+
     def test_not_for_another_url(self) -> None:
         """Another responder's validators, or another hash's, say nothing."""
         bench = Bench()

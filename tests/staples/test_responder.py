@@ -347,6 +347,14 @@ class TestRefusal:
         assert (failure.kind, failure.status, failure.url) == (kind, code, URL)
         wire.close()
 
+    @pytest.mark.parametrize("url", ["http://ocsp.example/a/b", "http://ocsp.example/a?b"])
+    def test_the_url_told_is_the_responders(self, url: str) -> None:
+        """A failure names the URL as it was given, by GET and by POST, without the request."""
+        wire = Wire()
+        asked = wire.ask(url)
+        wire.accept().send(status(404))
+        assert failure_of(asked).url == url
+
     def test_the_body_of_a_refusal_is_not_read(self) -> None:
         """An error page costs its connection."""
         wire = Wire()
