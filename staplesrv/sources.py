@@ -22,6 +22,8 @@ RandomBytes: TypeAlias = Callable[[int], bytes]
 """So many bytes that nobody can guess, for nonces."""
 
 wall_clock: WallClock = time.time
+monotonic: Callable[[], float] = time.monotonic
+"""Seconds since some moment; never steps, so that it is good for measuring how long something takes."""
 uniform: Uniform = random.SystemRandom().uniform
 random_bytes: RandomBytes = secrets.token_bytes
 
