@@ -5,7 +5,6 @@ click ends with 2 there, which for `check` means a critical finding and for `ver
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import warnings
@@ -34,17 +33,19 @@ class Program(click.Group):
                 # Odd old roots would each put a line on the terminal, which is no business of who asks.
                 warnings.simplefilter("ignore", CryptographyDeprecationWarning)
                 status = run(*args, standalone_mode=False, **options)
-            sys.stdout.flush()
         except (click.ClickException, click.Abort, OperatorError) as error:
             _report(error)
             sys.exit(NOT_DONE)
-        except OSError as error:
-            # `staplesrv check HOST | head -1`: the reader has gone, and nobody is there to tell.
-            if error.errno != errno.EPIPE:
-                raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(NOT_DONE)
         sys.exit(status if isinstance(status, int) else 0)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command itself."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # `staplesrv check HOST | head -1`: the reader has gone. Click itself would end with 1.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(NOT_DONE)
 
 
 def _report(error: click.ClickException | click.Abort | OperatorError) -> None:
