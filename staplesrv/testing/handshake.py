@@ -39,6 +39,7 @@ def handshake(server: Any, *, client: StapleClient | None = None, **options: Any
     Raises:
         HandshakeFailed: If the handshake failed; a note on it says what the server made of it.
         TypeError: If there is a client and options too.
+        Exception: Whatever a callback of the server raised.
     """
     if client is not None and options:
         raise TypeError("options are for a new client")

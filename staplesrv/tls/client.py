@@ -147,11 +147,11 @@ class StapleClient:
 
     @property
     def session(self) -> ClientSession | None:
-        """The session, to be resumed by another client; None before there is one.
+        """The session, to be resumed by another client; None before the handshake is over.
 
         In TLS 1.3 tickets come after the handshake: take it after the first application bytes.
         """
-        session = self._connection.get_session()
+        session = self._connection.get_session() if self.done else None
         return None if session is None else ClientSession(self._options, self._context, session)
 
     def outgoing(self) -> bytes:
@@ -257,7 +257,7 @@ class StapleClient:
     def _peer_chain(self) -> tuple[x509.Certificate, ...]:
         try:
             return tuple(self._connection.get_peer_cert_chain(as_cryptography=True) or ())
-        except ValueError as error:
+        except (ValueError, x509.InvalidVersion) as error:
             # OpenSSL reads more than cryptography does.
             self._failed = HandshakeFailed(f"a certificate of the server can't be read: {error}")
             raise self._failed from error
