@@ -6,7 +6,7 @@ What is seen is judged elsewhere, in `check`. Nothing that a server sends, or le
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -56,7 +56,7 @@ class _Unreached(Exception):
 
 
 def observe(
-    question: Question, *, versions: Sequence[Version] = VERSIONS, clock: sources.WallClock = sources.wall_clock
+    question: Question, *, versions: Sequence[Version] = VERSIONS, clock: Callable[[], float] = sources.monotonic
 ) -> tuple[Observation, ...]:
     """Connect once per version, one after the other; blocks.
 
@@ -82,7 +82,7 @@ def observe(
 class _Connection:
     """A socket with a deadline over everything that is done with it."""
 
-    def __init__(self, connected: socket.socket, deadline: float, clock: sources.WallClock) -> None:
+    def __init__(self, connected: socket.socket, deadline: float, clock: Callable[[], float]) -> None:
         self.socket = connected
         self._deadline = deadline
         self._clock = clock
@@ -104,7 +104,7 @@ class _Connection:
         self.socket.settimeout(left)
 
 
-def _connect(question: Question, clock: sources.WallClock) -> _Connection:
+def _connect(question: Question, clock: Callable[[], float]) -> _Connection:
     """Connect to the first address of the host that answers.
 
     Raises:

@@ -13,21 +13,16 @@ from staplesrv.ops.check import judge
 from staplesrv.ops.probe import Question, observe
 from staplesrv.ops.trust import Trust
 from staplesrv.server import armour, check_output, input_file, output, system_store
-from staplesrv.server.option_value import parsed, rules, rules_options
+from staplesrv.server.option_value import parse_timeout, parsed, rules, rules_options
+
+_TIMEOUT = "How long one connection may take; 10 unless given."
 
 
 @click.command("check")
 @click.argument("address", metavar="HOST[:PORT]", callback=parsed(Address.parse))
 @click.option("--servername", metavar="NAME", callback=parsed(host_name), help="Ask for this name instead of HOST.")
 @click.option("--ca-file", metavar="FILE", help="Trust these certificates alone, and insist on it.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(0.1, 3600),
-    default=10,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long one connection may take.",
-)
+@click.option("--timeout", metavar="SECONDS", callback=parsed(parse_timeout), default="10", help=_TIMEOUT)
 @rules_options
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @click.pass_context
@@ -38,7 +33,7 @@ def check(
     address: Address,
     servername: str | None,
     ca_file: str | None,
-    timeout: float,
+    timeout: timedelta,
     as_json: bool,
     **loosened: Any,
 ) -> None:
@@ -52,7 +47,7 @@ def check(
     """
     anchors = tuple(input_file.read(ca_file, armour.certificates)) if ca_file else system_store.anchors()
     host = servername or address.host
-    observations = observe(Question(address, host, anchors, timedelta(seconds=timeout)))
+    observations = observe(Question(address, host, anchors, timeout))
     now = sources.utc(sources.wall_clock())
     trust = Trust(anchors, required=ca_file is not None)
     report = judge(observations, now, host=host, trust=trust, rules=rules(**loosened))

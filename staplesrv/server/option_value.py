@@ -12,6 +12,8 @@ import click
 from staplesrv.ocsp.response import Rules
 
 _YEARS: Final = range(1970, 9000)
+_SHORTEST: Final = 0.1
+_LONGEST: Final = 3600.0
 _CENTURY: Final = 36525 * 86400
 _T = TypeVar("_T")
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -47,6 +49,19 @@ def parse_moment(value: str) -> datetime:
     if moment.year not in _YEARS:
         raise ValueError(f"{value[:100]!r} is not between the years {_YEARS[0]} and {_YEARS[-1]}")
     return moment
+
+
+def parse_timeout(value: str) -> timedelta:
+    """Read a number of seconds to wait for somebody: a tenth to an hour.
+
+    Raises:
+        ValueError: it is none.
+    """
+    seconds = float(value)
+    # Put so that NaN fails too.
+    if not _SHORTEST <= seconds <= _LONGEST:
+        raise ValueError(f"{seconds:g} is not between {_SHORTEST:g} and {_LONGEST:g} seconds")
+    return timedelta(seconds=seconds)
 
 
 def parsed(parse: Callable[[str], _T]) -> Callable[[click.Context, click.Parameter, str | None], _T | None]:

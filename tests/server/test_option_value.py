@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from staplesrv.ocsp.response import Rules
-from staplesrv.server.option_value import parse_moment, parse_serial, rules
+from staplesrv.server.option_value import parse_moment, parse_serial, parse_timeout, rules
 
 
 @pytest.mark.parametrize("text", ["abc", "ABC", "0xabc", "0X0ABC", "0a:bc", "00:00:0A:BC", "0a bc", " abc\n", "000abc"])
@@ -50,10 +50,22 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         parse_moment(text)
 
 
+@pytest.mark.parametrize("text", ["", "0", "-1", "nan", "inf", "0.09", "3601", "ten", "1e999"])
+def test_what_is_no_time_to_wait_is_refused(text: str) -> None:
+    """Nobody waits for ever."""
+    with pytest.raises(ValueError, match=r"not between|could not convert"):
+        parse_timeout(text)
+
+
+def test_a_time_to_wait_is_a_number_of_seconds() -> None:
+    """Fractions too."""
+    assert parse_timeout(" 2.5 ") == timedelta(seconds=2.5)
+
+
 @given(st.text())
 def test_any_text_is_a_value_or_refused(text: str) -> None:
     """Nothing but ValueError comes out."""
-    for parse in (parse_serial, parse_moment):
+    for parse in (parse_serial, parse_moment, parse_timeout):
         with contextlib.suppress(ValueError):
             assert parse(text)
 
