@@ -124,7 +124,7 @@ class OCSPResponder(resource.Resource):
             asked.cert_id is not None and asked.cert_id.serial_number == serial_number for asked in self.requests
         )
 
-    def render(self, request: Request) -> int:
+    def render(self, request: Request) -> int | bytes:
         """Answer a request, whatever its path and method."""
         name = request.postpath[-1] if request.postpath else b""
         behaviour = Behaviour(self.issuer_behaviour)

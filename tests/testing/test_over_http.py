@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import Awaitable
 from typing import Any
+from unittest import SkipTest
 from urllib.parse import quote
 
 import pytest
@@ -221,6 +222,23 @@ class OverHTTPTests(TestCase):
         response = await self.client.get(self.running.issuer_url)
         assert response.headers.getRawHeaders("Content-Type") == ["application/pkix-cert"]
         assert self.responder.issuer_requests == ["issuer.der"]
+
+    async def test_an_ipv6_address_stands_in_brackets(self) -> None:
+        """The URL of a responder on ::1 is one that clients can use."""
+        try:
+            running = listen(self.responder, reactor, interface="::1")
+        except error.CannotListenError as reason:
+            raise SkipTest("no IPv6 on this host") from reason
+        try:
+            assert running.url == f"http://[::1]:{running.port}/"
+            # treq takes the address for a name and refuses it.
+            raw = await Agent(reactor).request(b"POST", running.url.encode(), bodyProducer=_Body(self.request_der))
+            collecting = _Collect()
+            raw.deliverBody(collecting)
+            assert isinstance(await collecting.over, ResponseDone)
+            self.check_good(collecting.body)
+        finally:
+            await running.stop()
 
     async def test_a_client_that_hangs_up_at_once(self) -> None:
         """A connection that ends before its request leaves nothing behind."""
