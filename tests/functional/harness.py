@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ import pytest
 
 from staplesrv.ocsp.certid import Target
 from staplesrv.ocsp.response import ResponseRejected, verify_response
-from staplesrv.tls.client import ClientOptions, Seen, StapleClient
+from staplesrv.tls.client import Seen, StapleClient
 
 T = TypeVar("T")
 BIN = Path(sys.executable).parent
@@ -146,8 +146,8 @@ def twistd(folder: Path, *arguments: str, plugin: str = "staplesrv", **environme
     return Program(command, folder, environment)
 
 
-TLS12 = ClientOptions(max_version="TLSv1.2")
-TLS13 = ClientOptions(min_version="TLSv1.3")
+TLS12: Mapping[str, Any] = {"max_version": "TLSv1.2"}
+TLS13: Mapping[str, Any] = {"min_version": "TLSv1.3"}
 
 
 def look(
@@ -156,10 +156,10 @@ def look(
     *,
     host: str = "127.0.0.1",
     timeout: float = 10,
-    options: ClientOptions | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Seen:
     """One handshake over a real socket that asks for a staple; what the client saw."""
-    client = StapleClient(server_name=server_name, options=options)
+    client = StapleClient(server_name=server_name, **(options or {}))
     with socket.create_connection((host, port), timeout) as connection:
         connection.settimeout(timeout)
         while True:
