@@ -59,7 +59,7 @@ class BoundPorts:
 
         Args:
             reactor: The real one; `IReactorSocket` is what is used of it.
-            description: `tcp:443` is every address, IPv4 and IPv6; also `tcp6:`, `unix:`, `systemd:`, `fd:` ...
+            description: `tcp:443` is every address, IPv4 and IPv6; also `tcp6:`, `unix:`, `systemd:` ...
 
         Raises:
             OperatorError: it is no description, or can't be bound. Nothing is left bound then.

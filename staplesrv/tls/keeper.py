@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from staplesrv.sources import Uniform, WallClock
 from staplesrv.staples.assignment import Assignment
 from staplesrv.staples.attempt import Fetcher
+from staplesrv.staples.blocking import shielded
 from staplesrv.staples.cache import StapleCache
 from staplesrv.staples.errands import Fetches
 from staplesrv.staples.refresher import Refresher
@@ -91,7 +92,13 @@ class Keeper(MultiService):
         patient = [assignment for assignment in assignments if assignment.must_staple]
         others = [assignment for assignment in assignments if not assignment.must_staple]
         groups = [self._group(others, wait), self._group(patient, max(wait, MUST_STAPLE_WAIT))]
-        await DeferredList(groups, consumeErrors=True)
+        whole = DeferredList(groups, consumeErrors=True)
+        try:
+            await shielded(whole)
+        except CancelledError:
+            # By itself a cancelled DeferredList fires as if everything had been waited for.
+            whole.cancel()
+            raise
 
     def _group(self, assignments: Iterable[Assignment], wait: timedelta) -> Deferred[Any]:
         waiting = [

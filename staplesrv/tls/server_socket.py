@@ -20,6 +20,8 @@ from staplesrv.errors import OperatorError
 PORT_TRIES = 20
 """How often a free port is looked for that is free in IPv4 and IPv6 alike."""
 
+MAX_PORT = 65535
+
 # This host or this kernel has no such protocol, or has it switched off.
 _NO_PROTOCOL = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT}
 
@@ -38,6 +40,9 @@ def bind_tcp(where: str, port: int, interface: str = "") -> list[socket.socket]:
     Raises:
         OperatorError: it can't be bound.
     """
+    if not 0 <= port <= MAX_PORT:
+        # Some look-ups take such a number modulo 65536.
+        raise OperatorError(where, f"{port} is no port", "use a number up to 65535; 0 takes a free one")
     try:
         if interface:
             # RFC 4007 scopes (fe80::1%eth0) and names alike.
@@ -46,7 +51,7 @@ def bind_tcp(where: str, port: int, interface: str = "") -> list[socket.socket]:
             )[0]
             return [_bound(family, address)]
         return _bind_both(port)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise refusal(where, error, port) from error
 
 

@@ -22,10 +22,12 @@ OTHER = CertificateAuthority("elsewhere").issue("other.example")
 
 
 def pem(*certificates: x509.Certificate) -> bytes:
+    """Write certificates as PEM."""
     return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in certificates)
 
 
 def bundle(*certificates: x509.Certificate, leaf: Leaf = LEAF, issuer: bytes | None = None) -> CertificateBundle:
+    """Make a bundle of these certificates with the leaf's key."""
     return parse_bundle(
         ("cert.pem", pem(*certificates)),
         ("key.pem", leaf.key_pem()),
@@ -34,6 +36,7 @@ def bundle(*certificates: x509.Certificate, leaf: Leaf = LEAF, issuer: bytes | N
 
 
 def problem(*certificates: x509.Certificate, leaf: Leaf = LEAF, issuer: bytes | None = None) -> str:
+    """Return the one line that says why there is no such bundle."""
     with pytest.raises(OperatorError) as caught:
         bundle(*certificates, leaf=leaf, issuer=issuer)
     assert "\n" not in str(caught.value)

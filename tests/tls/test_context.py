@@ -11,7 +11,7 @@ from staplesrv.testing import CertificateAuthority, HandshakeFailed, handshake
 from staplesrv.tls.client import Version
 from staplesrv.tls.context import site_context, status_callback
 from staplesrv.tls.openssl import Calls, calls
-from tests.tls.conftest import World, bundle, staple_seen
+from tests.tls.world import World, bundle, staple_seen
 
 VERSIONS: list[Version] = ["TLSv1.2", "TLSv1.3"]
 
@@ -163,6 +163,7 @@ class TestPresets:
 
 
 def client_context(groups: bytes) -> SSL.Context:
+    """Make a client that has these groups alone."""
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     assert calls.set_groups(context, groups)
     return context
@@ -189,7 +190,7 @@ class TestFaults:
         other = world.ca.issue("a.example")
         good = bundle(leaf)
         object.__setattr__(good, "private_key", other.key)
-        with pytest.raises(OperatorError, match="CN=a.example: OpenSSL does not take it: key values mismatch"):
+        with pytest.raises(OperatorError, match=r"CN=a\.example: OpenSSL does not take it: key values mismatch"):
             site_context([good], [world.entry(leaf)], wall_clock=world.wall)
 
     def test_reason(self, world: World) -> None:

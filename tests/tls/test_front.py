@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 from OpenSSL import SSL
-from twisted.internet.interfaces import IOpenSSLContextFactory, IOpenSSLServerConnectionCreator, IProtocolNegotiationFactory
+from twisted.internet.interfaces import (
+    IOpenSSLContextFactory,
+    IOpenSSLServerConnectionCreator,
+    IProtocolNegotiationFactory,
+)
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import StringTransport
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -18,7 +22,7 @@ from staplesrv.tls.connection import ServerConnection
 from staplesrv.tls.context_factory import ContextFactory
 from staplesrv.tls.front import TICKET_KEY_SECONDS, Front
 from staplesrv.tls.openssl import Calls, PublicCalls
-from tests.tls.conftest import World, meet
+from tests.tls.world import World, meet
 
 VERSIONS: list[Version] = ["TLSv1.2", "TLSv1.3"]
 
@@ -128,6 +132,7 @@ class TestResumption:
         assert refusing.handshakes == {"stapled": 1, "refused": len(refused)}
 
     def session(self, factory: ContextFactory, version: Version, server_name: str = "a.example") -> ClientSession:
+        """Do a handshake and keep its session."""
         client = StapleClient(server_name=server_name, min_version=version, max_version=version)
         handshake(factory, client=client)
         session = client.session
@@ -146,7 +151,7 @@ def test_clock_set_back(world: World) -> None:
 
 class TestRefusing:
     def test_until_there_is_a_staple(self, world: World, openssl: Calls, logged: list[dict[str, object]]) -> None:
-        """`must_staple = "refuse"` refuses until there is a staple, again once it is past its cut-off; each turn is logged once."""
+        """A site that refuses does so until it has a staple, and again past the cut-off; each turn is logged once."""
         leaf = world.ca.issue("a.example")
         site = world.site(leaf, refuse=True)
         factory = world.factory(site, openssl=openssl)

@@ -73,7 +73,7 @@ class TestLoading:
         first = CA.issue("a").write(tmp_path, prefix="1")
         second = CA.issue("b").write(tmp_path, prefix="2")
         site = SiteCertificate([first.certificate, second.certificate], [first.private_key, second.private_key])
-        with pytest.raises(OperatorError, match="has an ECDSA key, as .*1fullchain.pem of the same site has"):
+        with pytest.raises(OperatorError, match=r"has an ECDSA key, as .*1fullchain\.pem of the same site has"):
             load_site(site, Settings())
 
     def test_swapped_keys(self, tmp_path: Path) -> None:

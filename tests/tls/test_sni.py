@@ -69,7 +69,9 @@ def test_first_is_default() -> None:
     assert table.find(b"unknown.example") is EXACT
 
 
-@pytest.mark.parametrize(("first", "second"), [("a.example", "A.example."), ("münchen.de", "xn--mnchen-3ya.de"), ("*.a", "*.A")])
+@pytest.mark.parametrize(
+    ("first", "second"), [("a.example", "A.example."), ("münchen.de", "xn--mnchen-3ya.de"), ("*.a", "*.A")]
+)
 def test_two_sites_with_one_name(first: str, second: str) -> None:
     """Two sites with one name, however written, are an error that names both."""
     with pytest.raises(OperatorError) as caught:
