@@ -78,7 +78,7 @@ class OCSPResponder(resource.Resource):
         self.clock = clock
         self.requests: Final[list[Asked]] = []
         self.issuer_requests: Final[list[str]] = []
-        self.issuer_behaviour = Behaviour.GOOD
+        self.issuer_behaviour: Behaviour | str = Behaviour.GOOD
         self.lifetime = WEEK
         self.stable = True
         self.delay = 0.0
@@ -91,7 +91,7 @@ class OCSPResponder(resource.Resource):
         self.in_flight = 0
         self.peak = 0
         self._scripts: dict[tuple[int | None, str | None], Script] = {(None, None): Script(Behaviour.GOOD)}
-        self._made: dict[tuple[Behaviour, CertID], _Made] = {}
+        self._made: dict[tuple[Behaviour, CertID, timedelta], _Made] = {}
 
     @property
     def behaviour(self) -> Behaviour:
@@ -164,12 +164,13 @@ class OCSPResponder(resource.Resource):
         if authority is None or self.only_hash not in {None, cert_id.hash_name}:
             return _Made(make_error("unauthorized"), self.authorities[0].now())
         now = authority.now()
-        held = self._made.get((behaviour, cert_id))
+        key = (behaviour, cert_id, self.lifetime)
+        held = self._made.get(key)
         if self.stable and nonce is None and held and held.at <= now < held.at + self.lifetime / 2:
             return held
         made = _Made(answer(behaviour, Question(authority, cert_id, nonce, self.lifetime)), now)
         if nonce is None:
-            self._made[behaviour, cert_id] = made
+            self._made[key] = made
         return made
 
     def _authority(self, cert_id: CertID) -> CertificateAuthority | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
 from cryptography import x509
@@ -208,5 +208,5 @@ def _extensions(extensions: Sequence[x509.Extension[x509.ExtensionType]]) -> lis
 
 
 def _time(moment: datetime) -> asn1.GeneralizedTime:
-    # RFC 6960 §4.2.2.1: GeneralizedTime without fractions of a second.
-    return asn1.GeneralizedTime(moment.replace(microsecond=0))
+    # RFC 6960 §4.2.2.1: GeneralizedTime in UTC, without fractions of a second.
+    return asn1.GeneralizedTime(moment.astimezone(UTC).replace(microsecond=0))

@@ -58,6 +58,11 @@ def test_a_root_is_a_ca_and_signed_by_itself(ca: CertificateAuthority) -> None:
     assert x509.load_pem_x509_certificate(ca.pem) == ca.certificate
 
 
+def test_a_ca_tells_its_name(ca: CertificateAuthority) -> None:
+    """The name is the common name that was given."""
+    assert ca.intermediate("lower CA").name == "lower CA"
+
+
 def test_dates_count_from_the_time_that_was_handed_in(ca: CertificateAuthority) -> None:
     """No default date comes from the wall clock where `now` was given."""
     leaf = ca.issue("example.org")

@@ -194,6 +194,13 @@ def test_answers_live_as_long_as_they_are_told(world: World) -> None:
     assert answer.next_update_utc == NOW + timedelta(seconds=8)
 
 
+def test_a_change_of_lifetime_counts_at_once(world: World) -> None:
+    """An answer held for its stability is not given out for another lifetime."""
+    world.body()
+    world.responder.lifetime = timedelta(seconds=8)
+    assert world.ask().next_update_utc == NOW + timedelta(seconds=8)
+
+
 def test_a_stable_answer_is_the_same_until_half_its_life(world: World) -> None:
     """The same question gets the same bytes up to half of the lifetime, then new ones."""
     world.responder.lifetime = timedelta(seconds=100)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,12 @@ def test_every_date_can_be_chosen(ca: CertificateAuthority, leaf: Leaf) -> None:
     response = load(ca.respond(leaf, this_update=T + DAY, next_update=timedelta(seconds=8)))
     assert response.next_update_utc == T + DAY + timedelta(seconds=8)
     assert load(ca.respond(leaf, next_update=None)).next_update_utc is None
+
+
+def test_times_are_sent_in_utc(ca: CertificateAuthority, leaf: Leaf) -> None:
+    """A moment in another zone is sent as the same moment."""
+    elsewhere = T.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    assert load(ca.respond(leaf, this_update=elsewhere)).this_update_utc == T
 
 
 def test_a_delegated_signer_comes_along(ca: CertificateAuthority, leaf: Leaf) -> None:
