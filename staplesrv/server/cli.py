@@ -6,6 +6,7 @@ import click
 
 from staplesrv import __version__
 from staplesrv.server.check_command import check
+from staplesrv.server.config_command import config
 from staplesrv.server.program import Program
 from staplesrv.server.verify_command import verify
 
@@ -17,4 +18,5 @@ def main() -> None:
 
 
 main.add_command(check)
+main.add_command(config)
 main.add_command(verify)

@@ -51,6 +51,23 @@ class Configuration:
         """
         return self if self.file is None else load(self.file, self.place.where)
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file and folder that a reload or a request reads."""
+        found: list[Path | None] = [self.file]
+        for site in self.sites:
+            found += [*site.certificate.files, *site.certificate.staple_file, site.static]
+        return tuple(path for path in dict.fromkeys(found) if path is not None)
+
+    def needs_restart_for(self, other: Configuration) -> tuple[str, ...]:
+        """Return the keys that differ in another configuration and that a reload leaves as they were."""
+        pairs = {
+            "listen": (self.listeners, other.listeners),
+            "[staples]": (self.settings, other.settings),
+            "state_dir": (self.state_dir, other.state_dir),
+        }
+        return tuple(key for key, (here, there) in pairs.items() if here != there)
+
     def explain(self, error: OperatorError) -> OperatorError:
         """Say which key of the configuration an error about a file is about; other errors stay as they are."""
         return next(filter(None, (site.explain(error) for site in self.sites)), error)

@@ -55,7 +55,8 @@ class CommandLine(Place):
 
     def error(self, key: str, problem: str, advice: str) -> OperatorError:
         """Make the error about an option, given as the key of a file: `private_key` stands for `--private-key`."""
-        return OperatorError(f"--{key.replace('_', '-')}" if key else self.where, problem, advice)
+        option = "listen" if key == "endpoint" else key.replace("_", "-")
+        return OperatorError(f"--{option}" if option else self.where, problem, advice)
 
 
 def shown(key: str) -> str:

@@ -1,0 +1,137 @@
+"""What `twistd staplesrv` takes on its command line: a configuration file, or the same few keys for one site."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from twisted.python import usage
+
+from staplesrv import __version__
+from staplesrv.errors import OperatorError
+from staplesrv.server.config import Configuration, build, load
+from staplesrv.server.place import CommandLine
+
+DEFAULT_LISTEN = "tcp:8443"
+
+_REPEATED = ("listen", "certificate", "private_key", "staple_file")
+_SITE_KEYS = (
+    "certificate",
+    "private_key",
+    "static",
+    "resource",
+    "issuer",
+    "responder",
+    "staple_file",
+    "must_staple",
+)
+
+
+class Options(usage.Options):
+    """The options. Mistakes end the program with one line, not with Twisted's page of help."""
+
+    synopsis = "[--config FILE | --certificate FILE --private-key FILE --static DIRECTORY ... | --demo]"
+    longdesc = "Serve sites over TLS, with a fresh, verified OCSP staple in every handshake."
+
+    optFlags = (("demo", None, "Try it: a throw-away CA, its OCSP responder and a page, all inside this process."),)
+    optParameters = (
+        ("config", "c", None, "TOML file with any number of sites; takes the place of the other options."),
+        ("static", None, None, "Directory to serve."),
+        ("resource", None, None, "Serve package.module:attribute instead, a Twisted Web resource."),
+        ("state-dir", None, None, "Directory where staples survive restarts."),
+        ("responder", None, None, "URL to ask instead of the certificate's own; empty: never ask."),
+        ("issuer", None, None, "PEM file with the issuer, if it is not in the certificate's file."),
+        ("must-staple", None, None, "Without a staple: serve (the default), or refuse handshakes."),
+        ("tls", None, None, "Mozilla's name for versions and ciphers: intermediate (the default), or modern."),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's has no annotations
+        for key in _REPEATED:
+            self[_option(key)] = []
+
+    def opt_listen(self, endpoint: str) -> None:
+        """Where to listen; may be given more than once. Left out it is tcp:8443, for --demo on 127.0.0.1 alone."""
+        self["listen"].append(endpoint)
+
+    def opt_certificate(self, file: str) -> None:
+        """PEM file: the certificate and its chain, leaf first. Twice for RSA beside ECDSA."""
+        self["certificate"].append(file)
+
+    def opt_private_key(self, file: str) -> None:
+        """PEM file with the certificate's key, if it is not in the same file; as often as --certificate."""
+        self["private-key"].append(file)
+
+    def opt_staple_file(self, file: str) -> None:
+        """File to take the OCSP response from instead of a responder; as often as --certificate."""
+        self["staple-file"].append(file)
+
+    def opt_version(self) -> None:
+        """Show the version and end."""
+        click.echo(f"staplesrv {__version__}")
+        raise SystemExit(0)
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Read the command line."""
+        try:
+            super().parseOptions(options)  # type: ignore[no-untyped-call]  # Twisted's has no annotations
+        except usage.UsageError as error:
+            raise SystemExit(f"staplesrv: {error}; see 'twistd staplesrv --help'") from error
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether this is a demonstration.
+
+        Raises:
+            OperatorError: it is, and there is an option that does not go with it.
+        """
+        if self["demo"]:
+            self._refuse_beside("demo", "listen")
+        return bool(self["demo"])
+
+    @property
+    def listen(self) -> tuple[str, ...]:
+        """The endpoints that were given."""
+        return tuple(self["listen"])
+
+    def configuration(self) -> Configuration:
+        """Read the file that is named, or make the same of the options for one site.
+
+        Raises:
+            OperatorError: something in it can't be used.
+        """
+        if self["config"] is not None:
+            self._refuse_beside("config")
+            return load(Path(self["config"]))
+        if not self["certificate"]:
+            advice = "give --certificate, --private-key and --static for one site, --config FILE for more, or --demo"
+            raise OperatorError("command line", "there is nothing to serve", advice)
+        return build(self._table(), CommandLine(), Path.cwd())
+
+    def _table(self) -> Mapping[str, Any]:
+        endpoints = self["listen"] or [DEFAULT_LISTEN]
+        tls = self._given("tls")
+        table: dict[str, Any] = {
+            "listeners": [{"endpoint": endpoint, **tls} for endpoint in endpoints],
+            "sites": [self._given(*_SITE_KEYS)],
+        }
+        return table | self._given("state_dir")
+
+    def _given(self, *keys: str) -> dict[str, Any]:
+        """The options that were given, under the names that they have in a file."""
+        values = {key: self[_option(key)] for key in keys}
+        return {key: value for key, value in values.items() if value is not None and value != []}
+
+    def _refuse_beside(self, option: str, *allowed: str) -> None:
+        others = self._given("config", "listen", "state_dir", "tls", *_SITE_KEYS)
+        if self["demo"]:
+            others["demo"] = True
+        odd = next((key for key in others if key not in (option, *allowed)), None)
+        if odd is not None:
+            raise OperatorError(f"--{_option(odd)}", f"does not go with --{option}", "leave one of them out")
+
+
+def _option(key: str) -> str:
+    return key.replace("_", "-")

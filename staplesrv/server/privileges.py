@@ -1,0 +1,87 @@
+"""Who the server will be once twistd has shed privileges, and what that user can then do."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from staplesrv.errors import OperatorError
+from staplesrv.server.paths import file_problem, folder_problem
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A user, with groups, as the kernel looks at it.
+
+    Args:
+        uid: The user.
+        gid: The first group.
+        groups: All groups.
+    """
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+
+    @contextmanager
+    def assumed(self) -> Iterator[None]:
+        """Be this user for a moment, so that the kernel itself says what that user may do.
+
+        The whole process is, so nothing else may go on beside it: this is for the start, before the reactor runs.
+        """
+        before = os.geteuid(), os.getegid(), os.getgroups()
+        if self.uid == before[0]:
+            yield
+            return
+        try:
+            os.setgroups(self.groups)
+            os.setegid(self.gid)
+            os.seteuid(self.uid)
+            yield
+        finally:
+            os.seteuid(before[0])
+            os.setegid(before[1])
+            os.setgroups(before[2])
+
+    def unreadable(self, paths: Iterable[Path]) -> tuple[Path, ...]:
+        """Return the files and directories among some that this user could not read; what is missing is no matter."""
+        with self.assumed():
+            return tuple(path for path in dict.fromkeys(paths) if _is_unreadable(path))
+
+
+def after_twistd(options: Mapping[str, Any]) -> Identity | None:
+    """Say who the process will be after twistd has started the service.
+
+    Args:
+        options: twistd's own options.
+
+    Returns:
+        The user to be, or None if it stays who it is.
+
+    Raises:
+        OperatorError: twistd could not become that user; found now, it is one line and nothing has started.
+    """
+    uid, gid = options.get("uid"), options.get("gid")
+    if uid is None and gid is None:
+        return None
+    if os.geteuid() != 0 and uid != os.geteuid():
+        option = "--gid" if uid is None else "--uid"
+        raise OperatorError(option, "only root can become somebody else", "start twistd as root, or leave it out")
+    if uid is None:
+        return Identity(os.geteuid(), int(options["gid"]), tuple(os.getgroups()))
+    try:
+        user = pwd.getpwuid(uid)
+    except KeyError as error:
+        raise OperatorError("--uid", f"{uid} is no user of this system", "name one that is in /etc/passwd") from error
+    gid = user.pw_gid if gid is None else gid
+    return Identity(uid, gid, tuple(os.getgrouplist(user.pw_name, gid)))
+
+
+def _is_unreadable(path: Path) -> bool:
+    problem = folder_problem if path.is_dir() else file_problem
+    return problem(path, may_be_missing=True) is not None

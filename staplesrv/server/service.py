@@ -1,0 +1,210 @@
+"""The server: a stapler, sockets that are bound early and listen late, and what is behind them.
+
+Theory of operation: `prepare` reads every file and binds every socket, and is where mistakes come out, before anything
+runs. Once started, the sockets listen when the first staples are there, or were waited for long enough. A reload makes
+everything anew beside what runs, and swaps; what can't be used leaves the old in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import IResource
+
+from staplesrv import sources
+from staplesrv.errors import OperatorError
+from staplesrv.server import summary
+from staplesrv.server.config import Configuration
+from staplesrv.server.contents import Contents
+from staplesrv.server.door import Door
+from staplesrv.server.hang_up import HangUp
+from staplesrv.server.hosts import Hosts
+from staplesrv.staples.blocking import in_thread
+from staplesrv.tls.site import SiteCertificate
+from staplesrv.tls.stapler import Stapler
+
+_log = Logger()
+
+
+class StaplesrvService(MultiService):
+    """Serves the sites of a configuration.
+
+    Args:
+        configuration: What to serve, and where.
+        reactor: The reactor.
+        state_dir: Where staples survive restarts; None keeps them in memory.
+        give_up: Called if a socket can't listen after all, though it could be bound.
+        started: Called with the sockets' addresses when they listen.
+        wall_clock: Seconds since the epoch.
+
+    Attributes:
+        stapler: Keeps the staples.
+        hosts: Leads requests to sites.
+        doors: The sockets.
+        contents: What is behind the sites, in place of what the configuration says; to be set before `prepare`.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        reactor: Any,
+        state_dir: Path | None = None,
+        give_up: Callable[[OperatorError], object] | None = None,
+        started: Callable[[Sequence[Any]], object] | None = None,
+        wall_clock: sources.WallClock = sources.wall_clock,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's has no annotations
+        self.configuration = configuration
+        self._reactor = reactor
+        self._wall_clock = wall_clock
+        self._give_up = give_up
+        self._started = started
+        self._contents = Contents()
+        self.contents: Mapping[SiteCertificate, IResource] | None = None
+        self.stapler = Stapler(
+            [site.certificate for site in configuration.sites],
+            settings=configuration.settings,
+            state_dir=state_dir,
+            reactor=reactor,
+            wall_clock=wall_clock,
+        )
+        self.stapler.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
+        HangUp(reactor, self.reload_soon).setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
+        self.hosts = Hosts(lambda: self.stapler.stage.front.table, {})
+        self.doors: tuple[Door, ...] = ()
+        self._starting: Deferred[None] | None = None
+        self._reloading: Deferred[None] | None = None
+        self._again = False
+
+    def prepare(self) -> None:
+        """Read every file, make every resource and bind every socket; the second call does nothing.
+
+        Raises:
+            OperatorError: something can't be used. Nothing is left bound then.
+        """
+        if self.doors:
+            return
+        self._explained(self.stapler.load)
+        self.hosts.resources = self._contents_of(self.configuration)
+        doors: list[Door] = []
+        try:
+            for listener in self.configuration.listeners:
+                doors.append(Door.bind(listener, self._reactor, self.configuration.place))  # noqa: PERF401 - see below
+        except OperatorError:
+            # A list built in one go would have lost those that were bound already.
+            for door in doors:
+                door.close()
+            raise
+        self.doors = tuple(doors)
+
+    def privilegedStartService(self) -> None:
+        """Do what may need privileges: twistd sheds them right after this."""
+        self.prepare()
+        super().privilegedStartService()  # type: ignore[no-untyped-call]  # as above
+
+    def startService(self) -> None:
+        """Fetch, and listen once the first staples are there."""
+        self.prepare()
+        super().startService()  # type: ignore[no-untyped-call]  # as above
+        self._starting = Deferred.fromCoroutine(self._start()).addErrback(self._start_failed)
+
+    def stopService(self) -> Deferred[Any]:
+        """Close the sockets and stop fetching; the Deferred fires when nothing is in flight any more."""
+        return Deferred.fromCoroutine(self._stop())
+
+    def reload_soon(self) -> None:
+        """Reload now; after the reload that is under way, if there is one."""
+        if self._reloading is not None:
+            self._again = True
+            return
+        _log.info("reloading")
+        self._reloading = Deferred.fromCoroutine(self.reload()).addErrback(_unexpected)
+        self._reloading.addBoth(self._reload_ended)
+
+    async def reload(self) -> None:
+        """Read the configuration again, and swap certificates together with their staples. Nothing ever stops for it.
+
+        What can't be used is told in one line, and what was there before goes on.
+        """
+        before = self.configuration
+        try:
+            # A file with thousands of sites takes a moment.
+            after = await in_thread(self._reactor, before.again)
+            contents = self._contents_of(after)
+        except OperatorError as error:
+            _log.error("reload: {problem}; what was served before goes on", problem=str(error))
+            return
+        for key in before.needs_restart_for(after):
+            _log.warn("reload: {key} has changed, which takes a restart", key=key)
+        # Before the certificates, so that no site appears without what is behind it.
+        self.hosts.resources = {**self.hosts.resources, **contents}
+        done = await self.stapler.reload([site.certificate for site in after.sites])
+        live = [site.loaded.certificate for site in self.stapler.stage.live]
+        self.hosts.resources = {certificate: self.hosts.resources[certificate] for certificate in live}
+        self.configuration = after
+        _log.info(
+            "reloaded: {sites} sites, {swapped} with new certificates, {failures} that can't be used",
+            sites=len(after.sites),
+            swapped=len(done.swapped),
+            failures=len(done.failures),
+        )
+
+    async def _start(self) -> None:
+        await self.stapler.ready()
+        # Waiting may have ended because the service did.
+        if not self.running:
+            return
+        for door in self.doors:
+            door.open(self.hosts, self.stapler)
+        addresses = [address for door in self.doors for address in door.addresses]
+        line = summary.serving(addresses, self.stapler.stage.live, self._wall_clock())
+        _log.info("{line}", line=line)
+        if self._started is not None:
+            self._started(addresses)
+
+    def _start_failed(self, failure: Failure) -> None:
+        if failure.check(CancelledError):  # type: ignore[no-untyped-call]  # as above
+            return
+        error = failure.value
+        if isinstance(error, OperatorError) and self._give_up is not None:
+            self._give_up(error)
+        else:
+            _log.failure("The server did not start", failure=failure)
+
+    async def _stop(self) -> None:
+        self.running = 0
+        under_way = [one for one in (self._starting, self._reloading) if one is not None]
+        self._starting = None
+        self._again = False
+        for one in under_way:
+            one.cancel()
+        doors, self.doors = self.doors, ()
+        await DeferredList([*under_way, *(door.close() for door in doors)], consumeErrors=True)
+        await super().stopService()  # type: ignore[no-untyped-call]  # as above
+
+    def _reload_ended(self, _: object) -> None:
+        self._reloading = None
+        if self._again:
+            self._again = False
+            self.reload_soon()
+
+    def _contents_of(self, configuration: Configuration) -> Mapping[SiteCertificate, IResource]:
+        return self._contents.of(configuration.sites) if self.contents is None else self.contents
+
+    def _explained(self, call: Callable[[], object]) -> None:
+        try:
+            call()
+        except OperatorError as error:
+            raise self.configuration.explain(error) from error
+
+
+def _unexpected(failure: Failure) -> None:
+    if not failure.check(CancelledError):  # type: ignore[no-untyped-call]  # as above
+        _log.failure("A reload ended in a bug of ours; what was served before goes on", failure=failure)

@@ -1,0 +1,23 @@
+"""What the tests of the server share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from staplesrv.testing import CertificateAuthority, LeafFiles
+
+
+@pytest.fixture(scope="session")
+def authority() -> CertificateAuthority:
+    """One CA for all: keys take time."""
+    return CertificateAuthority()
+
+
+@pytest.fixture
+def files(tmp_path: Path, authority: CertificateAuthority) -> LeafFiles:
+    """A certificate for example.org with its key, beside a folder `www` with a page."""
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www" / "index.html").write_text("<h1>hello</h1>")
+    return authority.issue("example.org").write(tmp_path)
