@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable
+from pathlib import Path
 from typing import Any
 
 from twisted.logger import Logger
@@ -10,7 +11,7 @@ from twisted.logger import Logger
 from staplesrv.sources import utc
 from staplesrv.staples.announcer import Announcer
 from staplesrv.staples.cache import Reason
-from staplesrv.staples.case import Case, Phase, why_never
+from staplesrv.staples.case import Case, FileWatch, Phase, why_never
 from staplesrv.staples.delivery import Delivery
 from staplesrv.staples.errands import Errands
 from staplesrv.staples.failure import FailureKind, FetchFailed
@@ -104,7 +105,7 @@ class Dispatcher:
             self.give_up(case, reason)
         elif case.file is not None and case.assignment.staple_file is not None:
             case.phase = Phase.BUSY
-            self._tasks.run(self._do(case, self._file_errands.read(case, case.assignment.staple_file, case.file)))
+            self._tasks.run(self._do(case, self._read(case, case.assignment.staple_file, case.file)))
         else:
             case.phase = Phase.WAITING
             self._slots.put(case.host(), case.rank(), case)
@@ -149,6 +150,10 @@ class Dispatcher:
         finally:
             self._slots.done(host)
             self._flow()
+
+    async def _read(self, case: Case, path: Path, watch: FileWatch) -> None:
+        await self._file_errands.read(case, path, watch)
+        await self._errands.keep(case)
 
     async def _do(self, case: Case, errand: Coroutine[Any, Any, None]) -> None:
         try:

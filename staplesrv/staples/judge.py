@@ -75,7 +75,8 @@ class Judge:
             return self._verify(response_der, target, now=now, rules=self._rules)
         except ResponseRejected as rejected:
             kind = _KINDS.get(rejected.reason, FailureKind.VERIFY_FAILED)
-            raise FetchFailed(kind, str(rejected)) from rejected
+            detail = rejected.detail if rejected.reason.value == kind.value else str(rejected)
+            raise FetchFailed(kind, detail) from rejected
 
     def _revocation_at(self, moment: datetime, response_der: bytes, target: Target) -> Revoked | None:
         try:

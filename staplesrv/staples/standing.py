@@ -82,8 +82,12 @@ class Standing:
 
     def supersedes(self, response: VerifiedResponse, now: datetime) -> bool:
         """Whether a response is newer than all that is known here."""
-        known = self.held(now) or self.verdict
-        return known is None or response.this_update > known.this_update
+        held = self.held(now)
+        known = held or self.verdict
+        if known is None or response.this_update > known.this_update:
+            return True
+        # Of two answers from one moment the worse counts.
+        return held is not None and isinstance(response, Revoked) and response.this_update == held.this_update
 
     def loaded(self, response: VerifiedResponse | None, now: datetime, timing: Timing) -> None:
         """Take what the store had, verified again; None for nothing."""
