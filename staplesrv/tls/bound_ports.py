@@ -176,6 +176,10 @@ class _LateFactory(Factory):
     noisy = False
     wrapped: IProtocolFactory | None = None
 
+    def logPrefix(self) -> str:
+        """Name what is served, in Twisted's line about the port."""
+        return str(self.wrapped.logPrefix()) if isinstance(self.wrapped, Factory) else type(self.wrapped).__name__
+
     def doStart(self) -> None:
         """Pass it on."""
         if self.wrapped is not None:

@@ -112,4 +112,4 @@ def _description(place: str, options: Mapping[str, str]) -> str:
 
 
 def _bad(option: str, problem: str, advice: str) -> OperatorError:
-    return OperatorError("staple:", problem, advice, key=option)
+    return OperatorError("staple endpoint", problem, advice, key=option)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tls.place import Place
+from tls.world import World
 from twisted.logger import globalLogPublisher
 
 from staplesrv.tls.openssl import Calls, PrivateCalls, PublicCalls
-from tests.tls.place import Place
-from tests.tls.world import World
 
 
 @pytest.fixture

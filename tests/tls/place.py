@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
+from tls.world import START
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -20,7 +21,6 @@ from staplesrv.staples.stores.memory import MemoryStore
 from staplesrv.testing import CertificateAuthority, Leaf
 from staplesrv.tls.site import SiteCertificate
 from staplesrv.tls.stapler import Stapler
-from tests.tls.world import START
 
 URL = "http://responder.example/"
 

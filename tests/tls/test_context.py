@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from OpenSSL import SSL
+from tls.world import World, bundle, staple_seen
 
 from staplesrv.errors import OperatorError
 from staplesrv.staples.cache import Reason
@@ -11,7 +12,6 @@ from staplesrv.testing import CertificateAuthority, HandshakeFailed, handshake
 from staplesrv.tls.client import Version
 from staplesrv.tls.context import site_context, status_callback
 from staplesrv.tls.openssl import Calls, calls
-from tests.tls.world import World, bundle, staple_seen
 
 VERSIONS: list[Version] = ["TLSv1.2", "TLSv1.3"]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tls.place import Place
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
@@ -25,7 +26,6 @@ from staplesrv.errors import OperatorError
 from staplesrv.tls.bound_ports import BACKLOG, BoundPorts, _Binder
 from staplesrv.tls.endpoint import StapleServerEndpoint
 from staplesrv.tls.endpoint_parser import StapleEndpointParser
-from tests.tls.place import Place
 
 
 class FakePort:

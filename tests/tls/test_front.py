@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from OpenSSL import SSL
+from tls.world import World, meet
 from twisted.internet.interfaces import (
     IOpenSSLContextFactory,
     IOpenSSLServerConnectionCreator,
@@ -22,7 +23,6 @@ from staplesrv.tls.connection import ServerConnection
 from staplesrv.tls.context_factory import ContextFactory
 from staplesrv.tls.front import TICKET_KEY_SECONDS, Front
 from staplesrv.tls.openssl import Calls, PublicCalls
-from tests.tls.world import World, meet
 
 VERSIONS: list[Version] = ["TLSv1.2", "TLSv1.3"]
 

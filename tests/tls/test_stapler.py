@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tls.place import Outcome, Place, alarms
 from twisted.internet.defer import CancelledError
 from twisted.internet.task import Clock
 
@@ -17,7 +18,6 @@ from staplesrv.tls.front import TICKET_KEY_SECONDS
 from staplesrv.tls.reload import Reloaded
 from staplesrv.tls.site import SiteCertificate
 from staplesrv.tls.stapler import Stapler
-from tests.tls.place import Outcome, Place, alarms
 
 
 class TestStart:
