@@ -106,7 +106,8 @@ def status_callback(entries: Sequence[Entry], wall_clock: WallClock, openssl: Ca
     """Make the OCSP callback of a context, which returns the staple of the certificate shown, or `b""`.
 
     It does no I/O, takes no lock and formats nothing, and no exception leaves it: either would cost the connection.
-    bench/callback.py measures it with the cut-off's comparison: 0.6 us for one certificate, 0.9 us for two.
+    bench/callback.py measures it with the cut-off's comparison, CPU over 100,000 calls: 0.2 us for one certificate, 0.4
+    us for two, and 2.5 and 2.7 us together with pyOpenSSL's wrapper.
     """
     by_fingerprint = {entry.fingerprint: entry for entry in entries}
     # A context's certificates never change, so an address seen once stands for one certificate all its life.
