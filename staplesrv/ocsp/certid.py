@@ -15,7 +15,7 @@ from staplesrv.ocsp.hashing import HASHES, digest
 from staplesrv.ocsp.issued import is_issued_by
 from staplesrv.ocsp.text import name_text
 
-__all__ = ["HASHES", "CertID", "Target", "key_hash", "name_text"]
+__all__ = ["HASHES", "CertID", "Entity", "Target", "name_text"]
 
 SHARED_ISSUERS: Final = 1024
 """Issuers whose hashes are kept: ten thousand leaves have a handful of them."""
@@ -89,19 +89,36 @@ class Target:
         return CertID(hash_name, *_issuer_hashes(self.issuer, hash_name), self.serial_number)
 
 
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """What makes an issuer or signer the same one from certificate to certificate.
+
+    Args:
+        name: Its name as it stands in the DER: encoding it anew may choose other string types, and so another hash.
+        key_bits: Its public key: the bits, without tag and length.
+    """
+
+    name: bytes
+    key_bits: bytes
+
+    @classmethod
+    def of(cls, certificate: x509.Certificate) -> Entity:
+        """Read the subject of a certificate.
+
+        Raises:
+            ValueError: the certificate can't be read.
+        """
+        tbs = asn1.decode_der(TBSCertificate, certificate.tbs_certificate_bytes)
+        return cls(asn1.encode_der(tbs.subject), tbs.public_key.bits.as_bytes())
+
+    @property
+    def key_hash(self) -> bytes:
+        """The SHA-1 of the key, by which a response may name its signer (RFC 6960 §4.2.1)."""
+        return digest(self.key_bits, "sha1")
+
+
 @lru_cache(maxsize=SHARED_ISSUERS)
 def _issuer_hashes(issuer: x509.Certificate, hash_name: str) -> tuple[bytes, bytes]:
-    # The name as it stands in the DER: encoding it anew may choose other string types, and so another hash. A leaf's
-    # issuer name is the same bytes, or verify_directly_issued_by would have refused the pair.
-    tbs = asn1.decode_der(TBSCertificate, issuer.tbs_certificate_bytes)
-    return digest(asn1.encode_der(tbs.subject), hash_name), digest(tbs.public_key.bits.as_bytes(), hash_name)
-
-
-def key_hash(certificate: x509.Certificate) -> bytes:
-    """The SHA-1 of a certificate's public key, by which a response may name its signer (RFC 6960 §4.2.1).
-
-    Raises:
-        ValueError: the certificate can't be read.
-    """
-    tbs = asn1.decode_der(TBSCertificate, certificate.tbs_certificate_bytes)
-    return digest(tbs.public_key.bits.as_bytes(), "sha1")
+    # A leaf's own issuer name is the same bytes, or it would not have been taken for issued by this one.
+    entity = Entity.of(issuer)
+    return digest(entity.name, hash_name), digest(entity.key_bits, hash_name)

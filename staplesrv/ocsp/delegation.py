@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from staplesrv.ocsp.issued import check_algorithm, is_issued_by
 from staplesrv.ocsp.rejection import RejectReason, ResponseRejected
 from staplesrv.ocsp.signature import WeakAlgorithm
-from staplesrv.ocsp.text import moment, name_text
+from staplesrv.ocsp.text import UNREADABLE, moment, name_text
 
 _E = TypeVar("_E", bound=x509.ExtensionType)
-
-UNREADABLE: Final = (
-    ValueError,
-    TypeError,
-    KeyError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-)
-"""What cryptography raises while an attribute of somebody's certificate is read."""
 
 
 def check_delegation(signer: x509.Certificate, issuer: x509.Certificate, *, allow_sha1: bool) -> None:

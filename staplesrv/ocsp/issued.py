@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.x509.oid import SignatureAlgorithmOID
 
 from staplesrv.ocsp.hashing import SHA1
 from staplesrv.ocsp.signature import Scheme, WeakAlgorithm, check_hash, plain_scheme
+from staplesrv.ocsp.text import UNREADABLE
 
 
 def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -19,7 +20,7 @@ def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> boo
         return _is_issued_with_sha1(certificate, issuer)
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True
 
@@ -39,7 +40,7 @@ def _scheme(certificate: x509.Certificate) -> Scheme:
         return plain_scheme(oid)
     try:
         parameters, digest = certificate.signature_algorithm_parameters, certificate.signature_hash_algorithm
-    except (UnsupportedAlgorithm, ValueError, TypeError) as error:
+    except UNREADABLE as error:
         raise WeakAlgorithm("RSASSA-PSS with parameters that can't be read") from error
     if not isinstance(parameters, padding.PSS):
         raise WeakAlgorithm("RSASSA-PSS without parameters")
@@ -49,7 +50,7 @@ def _scheme(certificate: x509.Certificate) -> Scheme:
 def _hash_name(certificate: x509.Certificate) -> str | None:
     try:
         digest = certificate.signature_hash_algorithm
-    except (UnsupportedAlgorithm, ValueError, TypeError):
+    except UNREADABLE:
         return None
     return None if digest is None else digest.name
 
@@ -59,6 +60,6 @@ def _is_issued_with_sha1(certificate: x509.Certificate, issuer: x509.Certificate
         scheme = _scheme(certificate)
         named = certificate.issuer.public_bytes() == issuer.subject.public_bytes()
         key = issuer.public_key()
-    except (WeakAlgorithm, UnsupportedAlgorithm, ValueError, TypeError):
+    except (WeakAlgorithm, *UNREADABLE):
         return False
     return named and scheme.fits(key, certificate.signature, certificate.tbs_certificate_bytes)

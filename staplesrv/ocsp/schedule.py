@@ -121,7 +121,7 @@ def _floor(response: VerifiedResponse, now: datetime, bounds: Bounds) -> timedel
     life = response.lifetime
     floor = max(SECOND, life / 10) if life < HOUR else bounds.min_interval
     # Close to the cut-off the distance gives way: a client without a staple is worse than one more question.
-    left = max((response.cut_off - now) / 2, min(SECOND, life / 10))
+    left = max((response.cut_off - now) * 2 / 3, min(SECOND, life / 10))
     return min(floor, life * 0.6, left)
 
 

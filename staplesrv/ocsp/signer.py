@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
+from cryptography.hazmat import asn1
 from cryptography.x509 import ocsp
 
 from staplesrv.ocsp.asn1 import BasicResponse
-from staplesrv.ocsp.certid import key_hash
-from staplesrv.ocsp.delegation import UNREADABLE, check_dates, check_delegation
+from staplesrv.ocsp.certid import Entity
+from staplesrv.ocsp.delegation import check_dates, check_delegation
 from staplesrv.ocsp.rejection import RejectReason, ResponseRejected
 from staplesrv.ocsp.signature import Scheme, WeakAlgorithm, response_scheme
-from staplesrv.ocsp.text import name_line, name_text
+from staplesrv.ocsp.text import UNREADABLE, name_line, name_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +60,22 @@ class SignerSearch:
     def _candidates(self) -> list[x509.Certificate]:
         # An issuer may be re-issued or cross-signed: with the same name and key it is the same signer, and what counts
         # is the certificate that the operator trusts, not the one that came along.
-        others = self.response.certificates
-        return [self.issuer, *(other for other in others if not _same_entity(other, self.issuer))]
+        issuer = Entity.of(self.issuer)
+        return [self.issuer, *(other for other in self.response.certificates if _entity(other) != issuer)]
 
     def _is_named(self, certificate: x509.Certificate) -> bool:
         # RFC 6960 §4.2.2.3: the ResponderID must correspond to the key that signed.
+        entity, responder = _entity(certificate), self.basic.data.responder_id
+        if entity is None:
+            return False
+        if isinstance(responder.value, bytes):
+            return responder.value == entity.key_hash
+        return asn1.encode_der(responder.value) == entity.name or self._is_named_alike(certificate)
+
+    def _is_named_alike(self, certificate: x509.Certificate) -> bool:
+        # RFC 5280 §7.1: the same name in other string types is the same name.
         try:
-            name = self.response.responder_name
-            if name is not None:
-                return certificate.subject == name
-            return self.response.responder_key_hash == key_hash(certificate)
+            return certificate.subject == self.response.responder_name
         except UNREADABLE:
             return False
 
@@ -117,12 +124,11 @@ class SignerSearch:
             raise ResponseRejected(RejectReason.WEAK_SIGNATURE, detail) from weak
 
 
-def _same_entity(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    key = _public_key(certificate)
+def _entity(certificate: x509.Certificate) -> Entity | None:
     try:
-        return key is not None and certificate.subject == issuer.subject and key == _public_key(issuer)
-    except UNREADABLE:
-        return False
+        return Entity.of(certificate)
+    except ValueError:
+        return None
 
 
 def _public_key(certificate: x509.Certificate) -> object:

@@ -6,9 +6,25 @@ from datetime import datetime
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 MAX_TEXT: Final = 200
 """Characters that are kept of a name or a message: a hostile one could fill the log."""
+
+UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    KeyError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+    Warning,
+)
+"""What cryptography raises while an attribute of somebody's certificate is read.
+
+A `Warning` is about names that break the standard; it is raised only where Python is told to turn warnings into errors.
+"""
 
 
 def one_line(text: str) -> str:
@@ -21,7 +37,7 @@ def name_text(certificate: x509.Certificate) -> str:
     """The subject of a certificate (RFC 4514), whatever is in it."""
     try:
         return name_line(certificate.subject)
-    except (ValueError, TypeError):
+    except UNREADABLE:
         return "a name that can't be read"
 
 

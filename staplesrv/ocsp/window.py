@@ -65,7 +65,7 @@ class WindowCheck:
         if start - self.now > CLOCK_SKEW:
             detail = f"thisUpdate {moment(start)} of {self.signer} is ahead of our clock, {moment(self.now)}"
             raise ResponseRejected(RejectReason.FUTURE, detail)
-        ends = [(self._end(singles, start), "nextUpdate"), (signer.not_valid_after_utc, "its signer's certificate")]
+        ends = [(min(map(self._end, singles)), "nextUpdate"), (signer.not_valid_after_utc, "its signer's certificate")]
         if leaf is not None:
             ends.append((leaf.not_valid_after_utc, "the certificate itself"))
         expires, ending = min(ends)
@@ -75,14 +75,10 @@ class WindowCheck:
         said = [single.next_update for single in singles if single.next_update is not None]
         return Window(start, min(said, default=None), expires)
 
-    def _end(self, singles: Sequence[Single], start: datetime) -> datetime:
-        ends = []
-        for single in singles:
-            end = single.ends(self.missing_next_update)
-            if end is None:
-                raise ResponseRejected(RejectReason.NO_NEXT_UPDATE, f"{self.signer} set no nextUpdate")
-            ends.append(end)
-        end = min(ends)
+    def _end(self, single: Single) -> datetime:
+        end, start = single.ends(self.missing_next_update), single.this_update
+        if end is None:
+            raise ResponseRejected(RejectReason.NO_NEXT_UPDATE, f"{self.signer} set no nextUpdate")
         if end <= start:
             detail = f"nextUpdate {moment(end)} of {self.signer} is not after thisUpdate {moment(start)}"
             raise ResponseRejected(RejectReason.INVERTED_TIMES, detail)
