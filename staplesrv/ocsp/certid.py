@@ -15,10 +15,10 @@ from staplesrv.ocsp.hashing import HASHES, digest
 from staplesrv.ocsp.issued import is_issued_by
 from staplesrv.ocsp.text import name_text
 
-__all__ = ["HASHES", "CertID", "Entity", "Target", "name_text"]
+__all__ = ["HASHES", "CertID", "Entity", "Target", "issuer_entity", "name_text"]
 
 SHARED_ISSUERS: Final = 1024
-"""Issuers whose hashes are kept: ten thousand leaves have a handful of them."""
+"""Issuers whose names and hashes are kept: ten thousand leaves have a handful of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,13 @@ class Entity:
 
 
 @lru_cache(maxsize=SHARED_ISSUERS)
+def issuer_entity(issuer: x509.Certificate) -> Entity:
+    """Read the subject of an issuer, once: it is looked at with every response. Not for what strangers send."""
+    return Entity.of(issuer)
+
+
+@lru_cache(maxsize=SHARED_ISSUERS)
 def _issuer_hashes(issuer: x509.Certificate, hash_name: str) -> tuple[bytes, bytes]:
     # A leaf's own issuer name is the same bytes, or it would not have been taken for issued by this one.
-    entity = Entity.of(issuer)
+    entity = issuer_entity(issuer)
     return digest(entity.name, hash_name), digest(entity.key_bits, hash_name)

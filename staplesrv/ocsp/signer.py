@@ -11,7 +11,7 @@ from cryptography.hazmat import asn1
 from cryptography.x509 import ocsp
 
 from staplesrv.ocsp.asn1 import BasicResponse
-from staplesrv.ocsp.certid import Entity
+from staplesrv.ocsp.certid import Entity, issuer_entity
 from staplesrv.ocsp.delegation import check_dates, check_delegation
 from staplesrv.ocsp.rejection import RejectReason, ResponseRejected
 from staplesrv.ocsp.signature import Scheme, WeakAlgorithm, response_scheme
@@ -46,9 +46,9 @@ class SignerSearch:
             ResponseRejected: signer, ResponderID or signature is not in order.
         """
         candidates = self._candidates()
-        named = [candidate for candidate in candidates if self._is_named(candidate)]
+        named = [certificate for certificate, entity in candidates if self._is_named(certificate, entity)]
         if not named:
-            raise self._nobody_named(candidates)
+            raise self._nobody_named([certificate for certificate, _ in candidates])
         allowed, refusals = self._allowed(named)
         if not allowed:
             raise refusals[0]
@@ -57,20 +57,23 @@ class SignerSearch:
             raise ResponseRejected(RejectReason.BAD_SIGNATURE, f"it was not made by {name_text(allowed[0])}")
         return signer
 
-    def _candidates(self) -> list[x509.Certificate]:
-        # An issuer may be re-issued or cross-signed: with the same name and key it is the same signer, and what counts
-        # is the certificate that the operator trusts, not the one that came along.
-        issuer = Entity.of(self.issuer)
-        return [self.issuer, *(other for other in self.response.certificates if _entity(other) != issuer)]
+    def _candidates(self) -> list[tuple[x509.Certificate, Entity]]:
+        issuer = issuer_entity(self.issuer)
+        candidates = [(self.issuer, issuer)]
+        for certificate in self.response.certificates:
+            entity = _entity(certificate)
+            # An issuer may be re-issued or cross-signed: with the same name and key it is the same signer, and what
+            # counts is the certificate that the operator trusts, not the one that came along.
+            if entity is not None and entity != issuer:
+                candidates.append((certificate, entity))
+        return candidates
 
-    def _is_named(self, certificate: x509.Certificate) -> bool:
+    def _is_named(self, certificate: x509.Certificate, entity: Entity) -> bool:
         # RFC 6960 §4.2.2.3: the ResponderID must correspond to the key that signed.
-        entity, responder = _entity(certificate), self.basic.data.responder_id
-        if entity is None:
-            return False
-        if isinstance(responder.value, bytes):
-            return responder.value == entity.key_hash
-        return asn1.encode_der(responder.value) == entity.name or self._is_named_alike(certificate)
+        responder = self.basic.data.responder_id.value
+        if isinstance(responder, bytes):
+            return responder == entity.key_hash
+        return asn1.encode_der(responder) == entity.name or self._is_named_alike(certificate)
 
     def _is_named_alike(self, certificate: x509.Certificate) -> bool:
         # RFC 5280 §7.1: the same name in other string types is the same name.

@@ -29,7 +29,9 @@ A `Warning` is about names that break the standard; it is raised only where Pyth
 
 def one_line(text: str) -> str:
     """Replace what is not printable, and cut what is too long."""
-    line = "".join(character if character.isprintable() else "?" for character in text)
+    line = text
+    if not text.isprintable():
+        line = "".join(character if character.isprintable() else "?" for character in text)
     return line if len(line) <= MAX_TEXT else f"{line[:MAX_TEXT]}..."
 
 
