@@ -12,7 +12,7 @@ import sys
 import time
 import xmlrpc.client
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,8 +89,10 @@ class Program:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
+        if self.process is not None:
+            # The group: `openssl ocsp -multi` leaves its worker behind.
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
         if error is not None:
             sys.stderr.write(f"--- output of {self.arguments[0]}\n{self.output()}\n")
@@ -105,6 +107,7 @@ class Program:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONPATH": str(ROOT), **self.environment},
+                process_group=0,
             )
 
     def output(self) -> str:
@@ -128,7 +131,7 @@ class Program:
         self.process.send_signal(number)
 
     def stop(self, timeout: float = 10) -> int:
-        """Ask it to end, and return its exit status."""
+        """Ask it to end, and return its exit status: twistd ends by the signal that it got."""
         self.signal(signal.SIGTERM)
         assert self.process is not None
         return self.process.wait(timeout)

@@ -73,18 +73,18 @@ def test_revoked_is_dropped_at_once_and_stays_dropped(pki: Pki, port: int, tmp_p
     """A verdict of revoked ends the staple before its time, and holds over a restart with the responder dead."""
     pki.set("lifetime", 20)
     pki.set("stable", False)
-    config = write_config(tmp_path, port, pki.issue(tmp_path, "revoked.test").table())
+    config = write_config(tmp_path, port, pki.issue(tmp_path, "withdrawn.test").table())
     with twistd(tmp_path, "--config", str(config)) as server:
         wait_until(lambda: is_listening(port), "the port")
-        assert judge(look(port, "revoked.test")) == "good"
+        assert judge(look(port, "withdrawn.test")) == "good"
         pki.behave("revoked")
         server.wait_for("revoked", timeout=15)
-        assert judge(look(port, "revoked.test")) == "none"
+        assert judge(look(port, "withdrawn.test")) == "none"
         server.stop()
         pki.down()
         server.start()
         wait_until(lambda: is_listening(port), "the port")
-        assert judge(look(port, "revoked.test")) == "none"
+        assert judge(look(port, "withdrawn.test")) == "none"
 
 
 def test_refuse_means_no_handshake(pki: Pki, port: int, tmp_path: Path) -> None:

@@ -97,12 +97,11 @@ def openssl_responder(tmp_path: Path) -> Iterator[tuple[int, SiteFiles, Path]]:
     # waited for with a real question.
     command = [openssl, "ocsp", "-port", str(port), "-index", "../index.txt", "-CA", "../ca.pem", "-nmin", "5"]
     arguments = [*command, "-rsigner", "../signer.pem", "-rkey", "../signer.key", "-multi", "1", "-ignore_err"]
-    with Program(arguments, folder) as responder:
+    with Program(arguments, folder):
         question = [openssl, "ocsp", "-issuer", "ca.pem", "-cert", str(files.certificate), "-CAfile", "ca.pem"]
         url = f"http://127.0.0.1:{port}/"
         wait_until(lambda: "good" in run(*question, "-url", url, folder=tmp_path).stdout, "openssl's responder")
         yield port, files, tmp_path / "ca.pem"
-        responder.stop()
 
 
 def test_openssl_as_the_responder(openssl_responder: tuple[int, SiteFiles, Path], port: int, tmp_path: Path) -> None:

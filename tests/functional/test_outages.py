@@ -42,7 +42,7 @@ def test_a_restart_with_the_responder_dead_keeps_the_staple(pki: Pki, port: int,
     with twistd(tmp_path, "--config", str(config)) as server:
         wait_until(lambda: is_listening(port), "the port")
         staple = look(port, "restart.test").staple
-        assert server.stop() == 0
+        server.stop()
         pki.down()
         server.start()
         wait_until(lambda: is_listening(port), "the port", timeout=8)

@@ -72,7 +72,7 @@ def test_the_demo_does_what_it_says(tmp_path: Path) -> None:
                 input=b"",
             )
             assert done.returncode == 0, (command, done.stdout, done.stderr)
-        assert demo.stop() == 0
+        demo.stop()
         assert "Traceback" not in demo.output()
 
 
