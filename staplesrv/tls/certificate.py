@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID, NameOID
 
 from staplesrv.errors import OperatorError
 from staplesrv.staples.issuer import shared
 from staplesrv.tls import chain as chains
+from staplesrv.tls.extensions import UnreadableExtensions, extensions
 from staplesrv.tls.pem import PrivateKey, parse_certificates, parse_private_key, read
+
+Extensions = Mapping[x509.ObjectIdentifier, x509.ExtensionType]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,50 +112,39 @@ def _bundle(
     key: PrivateKey,
     extra: Sequence[x509.Certificate],
 ) -> CertificateBundle:
-    extensions = _extensions(where, leaf)
-    features = _features(extensions)
+    found = _extensions(where, leaf)
+    features = _features(found)
     return CertificateBundle(
         leaf=leaf,
         # Issuers are shared: ten thousand leaves have a handful of them, at 7 KiB each.
         chain=tuple(shared(certificate) for certificate in rest),
         private_key=key,
         issuers=tuple(shared(certificate) for certificate in extra),
-        names=_names(leaf, extensions),
-        responder_urls=_urls(extensions, AuthorityInformationAccessOID.OCSP),
-        issuer_urls=_urls(extensions, AuthorityInformationAccessOID.CA_ISSUERS),
+        names=_names(leaf, found),
+        responder_urls=_urls(found, AuthorityInformationAccessOID.OCSP),
+        issuer_urls=_urls(found, AuthorityInformationAccessOID.CA_ISSUERS),
         must_staple=x509.TLSFeatureType.status_request in features,
         must_staple_v2=x509.TLSFeatureType.status_request_v2 in features,
         fingerprint=fingerprint(leaf),
     )
 
 
-def _extensions(where: str, leaf: x509.Certificate) -> x509.Extensions:
+def _extensions(where: str, leaf: x509.Certificate) -> Extensions:
     try:
-        return leaf.extensions
-    # KeyError: a TLS feature that cryptography has no name for.
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        UnsupportedAlgorithm,
-        x509.DuplicateExtension,
-        x509.UnsupportedGeneralNameType,
-    ) as error:
-        problem = f"the extensions of {chains.name(leaf)} can't be read: {str(error)!a}"
+        return extensions(leaf)
+    except UnreadableExtensions as error:
+        problem = f"the extensions of {chains.name(leaf)} can't be read: {error}"
         raise OperatorError(where, problem, "have the certificate issued again") from error
 
 
-def _features(extensions: x509.Extensions) -> Sequence[x509.TLSFeatureType]:
-    try:
-        return list(extensions.get_extension_for_class(x509.TLSFeature).value)
-    except x509.ExtensionNotFound:
-        return ()
+def _features(found: Extensions) -> Sequence[x509.TLSFeatureType]:
+    features = found.get(ExtensionOID.TLS_FEATURE)
+    return list(features) if isinstance(features, x509.TLSFeature) else ()
 
 
-def _names(leaf: x509.Certificate, extensions: x509.Extensions) -> tuple[str, ...]:
-    try:
-        alternative = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
+def _names(leaf: x509.Certificate, found: Extensions) -> tuple[str, ...]:
+    alternative = found.get(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
+    if not isinstance(alternative, x509.SubjectAlternativeName):
         # RFC 6125 §6.4.4: the common name counts only where there is no alternative name at all.
         common = leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         return tuple(str(name.value).lower() for name in common)
@@ -164,10 +153,9 @@ def _names(leaf: x509.Certificate, extensions: x509.Extensions) -> tuple[str, ..
     return tuple(dict.fromkeys(dns + addresses))
 
 
-def _urls(extensions: x509.Extensions, method: x509.ObjectIdentifier) -> tuple[str, ...]:
-    try:
-        access = extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-    except x509.ExtensionNotFound:
+def _urls(found: Extensions, method: x509.ObjectIdentifier) -> tuple[str, ...]:
+    access = found.get(ExtensionOID.AUTHORITY_INFORMATION_ACCESS)
+    if not isinstance(access, x509.AuthorityInformationAccess):
         return ()
     return tuple(
         description.access_location.value
@@ -179,19 +167,9 @@ def _urls(extensions: x509.Extensions, method: x509.ObjectIdentifier) -> tuple[s
 
 def _fits(certificate: x509.Certificate, key: PrivateKey) -> bool:
     try:
-        public = certificate.public_key()
-        same = _spki(public) == _spki(key.public_key())
-        if same and isinstance(key, rsa.RSAPrivateKey) and isinstance(public, rsa.RSAPublicKey):
-            # Loaded without the slow check of its numbers; a signature that verifies says enough.
-            proof = key.sign(b"staplesrv", padding.PKCS1v15(), hashes.SHA256())
-            public.verify(proof, b"staplesrv", padding.PKCS1v15(), hashes.SHA256())
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature):
+        return certificate.public_key() == key.public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         return False
-    return same
-
-
-def _spki(public_key: CertificatePublicKeyTypes) -> bytes:
-    return public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _unfit(where: str, key_file: str, certificates: Sequence[x509.Certificate], key: PrivateKey) -> OperatorError:

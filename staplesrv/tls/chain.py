@@ -6,22 +6,29 @@ from collections.abc import Sequence
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.x509.oid import ExtensionOID
 
 from staplesrv.errors import OperatorError
+from staplesrv.tls.extensions import UnreadableExtensions, extensions
 
 _ORDER = "put the leaf first, then each certificate after the one it issued"
 
 
 def issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
-    """Tell whether `issuer` issued and signed `certificate`.
+    """Tell whether `issuer` issued `certificate`, by its name and its key.
 
-    A signature of a kind that can't be checked here counts as good where the names fit; clients check it again.
+    Where both certificates name the key, that is enough to find mistakes in a file, at a tenth of the cost of a
+    signature. Whether the signature holds is checked before a responder is asked, and by clients.
     """
     if issuer.subject != certificate.issuer:
         return False
+    key, signed_with = _key_identifiers(issuer)[0], _key_identifiers(certificate)[1]
+    if key and signed_with:
+        return key == signed_with
     try:
         certificate.verify_directly_issued_by(issuer)
     except UnsupportedAlgorithm:
+        # Of a kind that can't be checked here; the names fit.
         return True
     except (ValueError, TypeError, InvalidSignature):
         return False
@@ -59,6 +66,20 @@ def readable(distinguished_name: x509.Name) -> str:
     """Return a distinguished name as RFC 4514 text of one printable ASCII line."""
     # Control characters in a name must neither reach the terminal nor split the line.
     return distinguished_name.rfc4514_string().encode("unicode_escape").decode("ascii")
+
+
+def _key_identifiers(certificate: x509.Certificate) -> tuple[bytes | None, bytes | None]:
+    """Return the certificate's own key identifier and its issuer's (RFC 5280 §4.2.1.1 and §4.2.1.2)."""
+    try:
+        found = extensions(certificate)
+    except UnreadableExtensions:
+        return None, None
+    own = found.get(ExtensionOID.SUBJECT_KEY_IDENTIFIER)
+    above = found.get(ExtensionOID.AUTHORITY_KEY_IDENTIFIER)
+    return (
+        own.digest if isinstance(own, x509.SubjectKeyIdentifier) else None,
+        above.key_identifier if isinstance(above, x509.AuthorityKeyIdentifier) else None,
+    )
 
 
 def _misplaced(where: str, certificates: Sequence[x509.Certificate], at: int) -> OperatorError:

@@ -223,6 +223,15 @@ class TestPrivateKey:
         """A damaged key says so."""
         assert "the private key is damaged" in error_of(parse_private_key, "a", pem(KEYS[1]).replace(b"MIG", b"MIX"))
 
+    @pytest.mark.parametrize("number", ["d", "dmp1", "dmq1", "iqmp"])
+    def test_unsound_rsa(self, number: str) -> None:
+        """An RSA key whose numbers don't belong together is damaged, though it parses."""
+        numbers = RSA_KEY.private_numbers()
+        parts = {name: getattr(numbers, name) for name in ("p", "q", "d", "dmp1", "dmq1", "iqmp", "public_numbers")}
+        parts[number] += 2
+        unsound = rsa.RSAPrivateNumbers(**parts).private_key(unsafe_skip_rsa_key_validation=True)
+        assert "the private key is damaged" in error_of(parse_private_key, "a", pem(unsound))
+
     def test_nothing(self) -> None:
         """A file without a key says what it lacks."""
         assert "-----BEGIN PRIVATE KEY-----" in error_of(parse_private_key, "a", b"\xff\xfe-\0-\0")
