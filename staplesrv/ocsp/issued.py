@@ -42,9 +42,7 @@ def _scheme(certificate: x509.Certificate) -> Scheme:
         parameters, digest = certificate.signature_algorithm_parameters, certificate.signature_hash_algorithm
     except UNREADABLE as error:
         raise WeakAlgorithm("RSASSA-PSS with parameters that can't be read") from error
-    if not isinstance(parameters, padding.PSS):
-        raise WeakAlgorithm("RSASSA-PSS without parameters")
-    return Scheme(oid, digest, parameters)
+    return Scheme(oid, digest, parameters if isinstance(parameters, padding.PSS) else None)
 
 
 def _hash_name(certificate: x509.Certificate) -> str | None:

@@ -11,13 +11,19 @@ from cryptography import x509
 from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
+from hypothesis import settings
 
 from staplesrv.ocsp.asn1 import TBSCertificate
 from staplesrv.ocsp.certid import Target
 from staplesrv.ocsp.response import ResponseRejected, VerifiedResponse, verify_response
 from staplesrv.testing import CertificateAuthority, Leaf, Signer
+from staplesrv.testing.der import raw
 from staplesrv.testing.keys import PrivateKey, make_key
 from staplesrv.testing.signature import sign
+
+# A shared machine stalls for longer than hypothesis gives one example, and that says nothing about the code.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -113,14 +119,22 @@ def resigned() -> Callable[..., x509.Certificate]:
     return resign
 
 
+@pytest.fixture(scope="session")
+def assembled() -> Callable[[bytes, asn1.TLV, bytes], x509.Certificate]:
+    """Put a certificate together from its three parts, whether they fit or not."""
+    return assemble
+
+
 def resign(certificate: x509.Certificate, key: PrivateKey, kind: Any = "sha256") -> x509.Certificate:
     """Sign a certificate with another key or algorithm."""
     algorithm, _ = sign(key, b"", kind)
     data = asn1.decode_der(TBSCertificate, certificate.tbs_certificate_bytes)
     data.signature = algorithm
     encoded = asn1.encode_der(data)
-    _, signature = sign(key, encoded, kind)
-    signed = SignedCertificate(
-        data=asn1.decode_der(asn1.TLV, encoded), algorithm=algorithm, signature=asn1.BitString(signature, 0)
-    )
-    return x509.load_der_x509_certificate(asn1.encode_der(signed))
+    return assemble(encoded, algorithm, sign(key, encoded, kind)[1])
+
+
+def assemble(data: bytes, algorithm: asn1.TLV, signature: bytes) -> x509.Certificate:
+    """Put a certificate together."""
+    parts = SignedCertificate(data=raw(data), algorithm=algorithm, signature=asn1.BitString(signature, 0))
+    return x509.load_der_x509_certificate(asn1.encode_der(parts))

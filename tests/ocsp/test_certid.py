@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
 
@@ -120,6 +121,38 @@ def test_a_sha1_signature_of_somebody_else_is_refused(
     for issuer in (ca, rsa_ca):
         with pytest.raises(NotIssuedBy):
             Target.for_leaf(forged, issuer.certificate)
+
+
+RSA_SHA256 = bytes.fromhex("06092a864886f70d01010b0500")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param("06092a864886f70d01017f0500", id="nobody knows"),
+        pytest.param("06092a864886f70d0101020500", id="MD2"),
+        pytest.param("06092a864886f70d0101040500", id="MD5"),
+        pytest.param("06092a864886f70d0101050500", id="SHA-1, which it is not"),
+    ],
+)
+def test_a_leaf_under_another_algorithm_has_no_issuer(other: str, rsa_ca: CertificateAuthority) -> None:
+    """Whatever it claims to be signed with, one error comes of it."""
+    der = rsa_ca.issue("odd.example").certificate.public_bytes(Encoding.DER)
+    assert der.count(RSA_SHA256) == 2
+    leaf = x509.load_der_x509_certificate(der.replace(RSA_SHA256, bytes.fromhex(other)))
+    with pytest.raises(NotIssuedBy):
+        Target.for_leaf(leaf, rsa_ca.certificate)
+
+
+def test_a_key_that_nobody_knows_issued_nothing(resigned: Resign, ca: CertificateAuthority, leaf: Leaf) -> None:
+    """Neither with SHA-256 nor with SHA-1."""
+    der = ca.certificate.public_bytes(Encoding.DER)
+    issuer = x509.load_der_x509_certificate(
+        der.replace(bytes.fromhex("06072a8648ce3d0201"), bytes.fromhex("06072a8648ce3d027f"))
+    )
+    for certificate in (leaf.certificate, resigned(leaf.certificate, ca.key, "sha1")):
+        with pytest.raises(NotIssuedBy):
+            Target.for_leaf(certificate, issuer)
 
 
 def test_a_cert_id_needs_a_known_hash() -> None:

@@ -353,6 +353,7 @@ def test_any_retry_after_stays_within_its_bounds(
     """It never makes a delay shorter, and longer only within a quarter of what is left and six hours."""
     held = None if life is None else staple(life)
     now = T if held is None else T + (held.cut_off - T) * age
+    assume(held is None or now < held.cut_off)
     own = retry_delay(backoff, 3, held=held, now=now, uniform=chance)
     asked = retry_delay(backoff, 3, held=held, now=now, uniform=chance, retry_after=after)
     most = 6 * HOUR if held is None else min(6 * HOUR, (held.cut_off - now) / 4)

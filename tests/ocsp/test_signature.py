@@ -264,6 +264,13 @@ def test_pss_parameters_are_read_as_they_are_or_refused(digest: str, mask: str, 
             read_pss(element)
 
 
+def test_another_trailer_of_pss_is_refused() -> None:
+    """RFC 4055 §3.1 knows one, and no library makes another."""
+    parameters = PSSParameters(hash_algorithm=None, mask_algorithm=None, salt_length=20, trailer=2)
+    with pytest.raises(UnreadableParameters, match="trailer"):
+        read_pss(algorithm(PSS_OID, asn1.encode_der(parameters)))
+
+
 def test_the_shape_of_pss_is_the_one_of_the_standard() -> None:
     """An AlgorithmIdentifier with all defaults left out reads as the defaults."""
     element = algorithm(PSS_OID, b"\x30\x00")

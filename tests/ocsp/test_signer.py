@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 
 import pytest
 from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from staplesrv.ocsp.certid import Target
 from staplesrv.ocsp.response import RejectReason, ResponseRejected, Rules, VerifiedResponse
 from staplesrv.testing import CertificateAuthority, Leaf, Signer
+from staplesrv.testing.signature import sign
 
 Judge = Callable[..., VerifiedResponse]
 Refuse = Callable[..., ResponseRejected]
@@ -21,6 +23,8 @@ Resign = Callable[..., x509.Certificate]
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
 SIGNING = (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), False)
+EC_KEY = bytes.fromhex("06072a8648ce3d0201")
+UNKNOWN_KEY = bytes.fromhex("06072a8648ce3d027f")
 UNKNOWN_OID = x509.ObjectIdentifier("1.3.6.1.4.1.99999.7")
 
 
@@ -277,3 +281,45 @@ def test_a_name_in_a_refusal_stays_on_its_line(ca: CertificateAuthority, leaf: L
     refusal = refuse(ca.respond(leaf, signer=signer))
     assert "evil" in refusal.detail
     assert refusal.detail.isprintable()
+
+
+def test_a_responder_id_in_other_string_types_names_the_same_signer(
+    ca: CertificateAuthority, leaf: Leaf, now: datetime, judge: Judge
+) -> None:
+    """RFC 5280 §7.1: a PrintableString and a UTF8String of the same letters are the same name."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test CA", x509.name._ASN1Type.PrintableString)])
+    other = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(ca.key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + DAY)
+        .sign(ca.key, hashes.SHA256())
+    )
+    assert other.subject.public_bytes() != ca.certificate.subject.public_bytes()
+    assert judge(ca.respond(leaf, responder=other)).signer == "CN=Test CA"
+
+
+def test_a_signer_whose_key_nobody_knows_signed_nothing(
+    ca: CertificateAuthority, leaf: Leaf, assembled: Callable[..., x509.Certificate], refuse: Refuse
+) -> None:
+    """A key of an unknown kind verifies no signature, also where the issuer vouches for it."""
+    signer = ca.delegate("Unknown key")
+    data = signer.certificate.tbs_certificate_bytes.replace(EC_KEY, UNKNOWN_KEY)
+    for key, reason in ((signer.key, RejectReason.SIGNER_NOT_AUTHORIZED), (ca.key, RejectReason.BAD_SIGNATURE)):
+        certificate = assembled(data, *sign(key, data))
+        assert refuse(ca.respond(leaf, signer=signer, certificates=[certificate])).reason is reason
+
+
+def test_a_responder_name_that_can_not_be_read_names_nobody(
+    ca: CertificateAuthority, leaf: Leaf, refuse: Refuse
+) -> None:
+    """It is no text in any encoding; the refusal says so in a line."""
+    name, broken = b"Test CA", b"Test C\xff"
+    response_der = ca.respond(leaf)
+    assert response_der.count(name) == 1
+    refusal = refuse(response_der.replace(name, broken))
+    assert refusal.reason is RejectReason.SIGNER_NOT_AUTHORIZED
+    assert "a name that can't be read" in refusal.detail
