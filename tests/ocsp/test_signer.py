@@ -125,6 +125,16 @@ def test_a_foreign_ca_is_refused(ca: CertificateAuthority, leaf: Leaf, now: date
         assert refusal.reason is RejectReason.SIGNER_NOT_AUTHORIZED
 
 
+def test_a_stranger_with_a_weak_signature_is_a_stranger(
+    ca: CertificateAuthority, leaf: Leaf, now: datetime, refuse: Refuse
+) -> None:
+    """It is not said of the issuer that it signed with SHA-1, when the issuer did not sign at all."""
+    stranger = CertificateAuthority("Strange CA", now=now)
+    refusal = refuse(ca.respond(leaf, signer=stranger.signer, certificates=(), signature="sha1"))
+    assert refusal.reason is RejectReason.SIGNER_NOT_AUTHORIZED
+    assert "SHA1" not in refusal.detail
+
+
 def test_a_foreign_ca_under_the_issuers_name_is_refused(
     ca: CertificateAuthority, leaf: Leaf, now: datetime, refuse: Refuse
 ) -> None:
