@@ -60,7 +60,7 @@ class Delivery:
         if fetched.issuer is not None:
             self._issuer_found(case, fetched.issuer)
         taken = case.answered(fetched, now, self._timing)
-        self.totals[taken] += 1
+        self.totals[taken.value] += 1
         self._announcer.answered(case, taken, before, now)
         case.attempt_over()
 
