@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 
 from staplesrv.errors import OperatorError
 from staplesrv.server.config import Configuration
@@ -29,6 +29,7 @@ from staplesrv.server.site import Site
 from staplesrv.server.web_site import QuietSite
 from staplesrv.staples.settings import Settings
 from staplesrv.testing import CertificateAuthority, OCSPResponder
+from staplesrv.tls.bound_ports import BoundPorts
 from staplesrv.tls.site import SiteCertificate
 
 LIFETIME = timedelta(minutes=2)
@@ -36,7 +37,7 @@ DEFAULT_LISTEN = "tcp:8443:interface=127.0.0.1"
 NAMES = ("localhost", "127.0.0.1", "::1")
 """What the certificate is for; the first one stands in URLs."""
 
-_HERE = "127.0.0.1"
+_RESPONDER_LISTEN = "tcp:0:interface=127.0.0.1"
 _PLACE = CommandLine()
 
 
@@ -80,7 +81,8 @@ class Demo(MultiService):
         self.responder.lifetime = LIFETIME
         # There is no use for conditional requests: each answer is a new one.
         self.responder.conditional = False
-        self._port = reactor.listenTCP(0, QuietSite(self.responder, reactor=reactor), interface=_HERE)  # type: ignore[no-untyped-call]  # as above
+        self._reactor = reactor
+        self._responder_port = BoundPorts.bind(reactor, _RESPONDER_LISTEN)
         certificate = self._write(authority, identity)
         site = Site(certificate, static=None, resource=None, place=_PLACE)
         self.server = StaplesrvService(
@@ -95,13 +97,21 @@ class Demo(MultiService):
         try:
             self.server.prepare()
         except OperatorError:
+            self._responder_port.close()
             self._remove()
             raise
 
     @property
     def responder_url(self) -> str:
         """Where the responder is."""
-        return f"http://{_HERE}:{self._port.getHost().port}/"
+        host, port = self._responder_port.addresses[0]
+        return f"http://{host}:{port}/"
+
+    def startService(self) -> None:
+        """Start the responder, and the server that asks it."""
+        site = QuietSite(self.responder, reactor=self._reactor)  # type: ignore[no-untyped-call]  # as above
+        self._responder_port.listen(site)
+        super().startService()  # type: ignore[no-untyped-call]  # as above
 
     def stopService(self) -> Deferred[Any]:
         """Stop everything and clear it away."""
@@ -127,7 +137,7 @@ class Demo(MultiService):
 
     async def _stop(self) -> None:
         await super().stopService()  # type: ignore[no-untyped-call]  # as above
-        await maybeDeferred(self._port.stopListening)
+        await self._responder_port.stopListening()
         self._remove()
 
     def _remove(self) -> None:

@@ -23,6 +23,12 @@ from staplesrv.tls.stapler import Stapler
 _HTML = Path(__file__).with_name("demo.html")
 
 
+class _Leaf(Data):
+    """Something with nothing below it."""
+
+    isLeaf = True
+
+
 class DemoPage(Resource):
     """The page, and its state as `staple.json`.
 
@@ -43,7 +49,7 @@ class DemoPage(Resource):
         self._stapler = stapler
         self._responder = responder
         self._wall_clock = wall_clock
-        self._html = Data(_HTML.read_bytes(), "text/html; charset=utf-8")
+        self._html = _Leaf(_HTML.read_bytes(), "text/html; charset=utf-8")
 
     def getChild(self, path: bytes, request: Request) -> IResource:
         """Return the page, or its state."""
@@ -51,7 +57,7 @@ class DemoPage(Resource):
             return self._html
         if path == b"staple.json":
             request.setHeader(b"cache-control", b"no-store")
-            return Data(json.dumps(self.state(), indent=1).encode() + b"\n", "application/json")
+            return _Leaf(json.dumps(self.state(), indent=1).encode() + b"\n", "application/json")
         return pages.notFound()
 
     def state(self) -> dict[str, Any]:

@@ -83,5 +83,5 @@ def after_twistd(options: Mapping[str, Any]) -> Identity | None:
 
 
 def _is_unreadable(path: Path) -> bool:
-    problem = folder_problem if path.is_dir() else file_problem
-    return problem(path, may_be_missing=True) is not None
+    # As a file and as a folder: which of them it is may be hidden, too.
+    return None not in (file_problem(path, may_be_missing=True), folder_problem(path, may_be_missing=True))

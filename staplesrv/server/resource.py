@@ -76,5 +76,5 @@ def _is_of_import(filename: str) -> bool:
 
 def _advice(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
-        return "install it where twistd runs, or put its folder into PYTHONPATH"
+        return "install it where twistd runs, or put its directory into PYTHONPATH"
     return "mend it there"

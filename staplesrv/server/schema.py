@@ -12,7 +12,7 @@ from staplesrv.server.table import Misplaced
 
 Text = Annotated[str, Meta(description="a string")]
 File = Annotated[str, Meta(description="the path of a file, as a string")]
-Folder = Annotated[str, Meta(description="the path of a folder, as a string")]
+Folder = Annotated[str, Meta(description="the path of a directory, as a string")]
 Files = Annotated[str | list[str], Meta(description="the path of a file, or a list of paths")]
 Texts = Annotated[list[str], Meta(description="a list of strings")]
 URL = Annotated[str, Meta(description="a URL, as a string")]

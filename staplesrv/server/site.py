@@ -150,9 +150,9 @@ def _content(table: SiteTable, place: Place, base: Path) -> tuple[Path | None, s
             raise place.error("resource", problem, 'write it like "package.module:attribute"')
         return None, table.resource
     if table.static is None:
-        raise place.error("static", "is missing", "name the folder to serve, or a resource")
+        raise place.error("static", "is missing", "name the directory to serve, or a resource")
     if not table.static:
-        raise place.error("static", "is empty", "name the folder to serve")
+        raise place.error("static", "is empty", "name the directory to serve")
     folder = base / table.static
     if wrong := folder_problem(folder):
         raise place.path_error("static", folder, wrong)

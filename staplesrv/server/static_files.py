@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,6 +40,8 @@ _TYPES: Mapping[str, str] = {
     ".woff2": "font/woff2",
     ".xml": "text/xml",
 }
+
+_NOT_ALLOWED: Any = pages.errorPage(http.NOT_ALLOWED, "405 Method Not Allowed", "There are only files here.")
 
 _log = Logger()
 
@@ -90,6 +93,14 @@ class StaticFiles(static.File):
         child: IResource = super().getChild(path, request)
         return child
 
+    def render(self, request: Request) -> bytes | int:
+        """Answer GET and HEAD."""
+        if request.method in (b"GET", b"HEAD"):
+            return self.render_GET(request)
+        request.setHeader(b"allow", b"GET, HEAD")
+        answer: bytes | int = _NOT_ALLOWED.render(request)
+        return answer
+
     def render_GET(self, request: Request) -> bytes | int:
         """Send the file, or the part of it that is asked for."""
         self.restat(reraise=False)
@@ -105,8 +116,6 @@ class StaticFiles(static.File):
             _log.error("{path} can't be served: {problem}", path=self.path, problem=error.strerror)
             return self._render_not_found(request)
         return answer
-
-    render_HEAD = render_GET
 
     def redirect(self, request: Request) -> bytes:
         """Send the client to the folder's page; relative links on it need the slash at the end."""
@@ -127,8 +136,9 @@ def _narrow_range(request: Request, size: int, modified: float) -> None:
         return
     usable = usable_range(wanted, size)
     condition = request.getHeader(b"if-range")
-    # RFC 9110 §13.1.5: a part of another version than the client has is of no use to it.
-    if usable is None or (condition is not None and condition != http.datetimeToString(modified)):
+    # RFC 9110 §13.1.5: a part of another version than the client has is of no use to it. Twisted's Last-Modified is
+    # rounded up.
+    if usable is None or (condition is not None and condition != http.datetimeToString(math.ceil(modified))):
         request.requestHeaders.removeHeader(b"range")
     else:
         request.requestHeaders.setRawHeaders(b"range", [usable])

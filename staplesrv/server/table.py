@@ -75,7 +75,8 @@ def _unknown(key: str, known: list[str], place: Place, elsewhere: Mapping[str, M
 def _convert(value: object, annotation: Any, key: str, place: Place) -> Any:
     try:
         return msgspec.convert(value, annotation)
-    except msgspec.ValidationError as error:
+    # UnicodeEncodeError: half of a surrogate pair, which is how Python reads bytes that are no text off a command line.
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise place.error(key, _problem(value, str(error)), f"give {_wanted(annotation)}") from error
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
 
 from staplesrv.testing import CertificateAuthority, LeafFiles
+
+with warnings.catch_warnings():
+    # Twisted's own module warns of what it uses itself when it is imported.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import twisted.web.static  # noqa: F401 - imported here so that no test is the first
 
 
 @pytest.fixture(scope="session")

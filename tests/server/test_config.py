@@ -184,7 +184,7 @@ def test_a_mistake_in_the_file_is_one_line(refuse: Refuse, text: str, said: str)
         ('staple_file = "www"', "staple_file: www: is a directory; name a file in it"),
         ('static = "nope"', "static: nope: does not exist; check the path"),
         ('static = "a.toml"', "static: a.toml: is a file, not a directory; name the directory that it is in"),
-        ('static = ""', "static: is empty; name the folder to serve"),
+        ('static = ""', "static: is empty; name the directory to serve"),
         ('resource = "a:b"', "resource: static is there too; keep one of them"),
         ("names = []", "names: is empty; name a host, or leave the key out: then the certificate's names count"),
         ('responder = "ftp://a/"', "responder: 'ftp://a/': is neither http nor https; give an http or https URL"),
@@ -196,7 +196,7 @@ def test_a_mistake_in_the_file_is_one_line(refuse: Refuse, text: str, said: str)
 )
 def test_a_mistake_in_a_site_names_the_site(refuse: Refuse, text: str, said: str) -> None:
     """By its number; a second key of the same name would be no TOML, so it replaces the first."""
-    key = text.split(" ")[0]
+    key = text.split(" ", maxsplit=1)[0]
     kept = [line for line in SITE.splitlines() if not line.startswith(f"{key} ")]
     assert refuse("\n".join(['listen = "tcp:443"', "[[sites]]", *kept, text])) == f"site 1: {said}"
 
@@ -238,7 +238,7 @@ def test_numbers_of_files_must_agree(refuse: Refuse) -> None:
 def test_a_site_needs_something_to_serve(refuse: Refuse) -> None:
     """A folder or a resource."""
     said = refuse(ONE_SITE.replace('static = "www"', ""))
-    assert said == "site 1: static: is missing; name the folder to serve, or a resource"
+    assert said == "site 1: static: is missing; name the directory to serve, or a resource"
 
 
 @pytest.mark.parametrize("name", ["module", "module:", ":a", "a b:c", "a:b c", "a.:b", "1a:b", "a/b:c", "a:b:c"])
@@ -276,7 +276,7 @@ texts = (
 scalars = texts | st.integers() | st.floats() | st.booleans() | st.datetimes() | st.dates() | st.times()
 values = scalars | st.lists(scalars, max_size=3) | st.dictionaries(texts, scalars, max_size=2)
 site_keys = st.sampled_from(
-    [*"certificate private_key names static resource issuer responder staple_file".split(), "x"]
+    ["certificate", "private_key", "names", "static", "resource", "issuer", "responder", "staple_file", "x"]
 )
 sites = st.dictionaries(site_keys, values, max_size=6).map(
     lambda site: {"certificate": "fullchain.pem", **({} if "resource" in site else {"static": "www"}), **site}
@@ -303,5 +303,5 @@ def test_any_tables_end_in_a_value_or_in_one_line(files: LeafFiles, table: dict[
         assert isinstance(build(table, Place("a.toml"), files.certificate.parent), Configuration)
     except OperatorError as error:
         line = str(error)
-        assert line.startswith("a.toml: ")  # noqa: PT017 - a value is just as good
-        assert "\n" not in line  # noqa: PT017 - the same
+        assert line.startswith("a.toml: ")
+        assert "\n" not in line

@@ -79,7 +79,7 @@ def test_keys_of_later_versions_are_refused_as_such(key: str) -> None:
     [
         (FileTable, "listen = 443", 'listen: is 443; give an endpoint like "tcp:443", or a list of them'),
         (FileTable, "listen = ['tcp:1', 2]", 'listen: item 2 is 2; give an endpoint like "tcp:443", or a list of them'),
-        (FileTable, "state_dir = true", "state_dir: is true; give the path of a folder, as a string"),
+        (FileTable, "state_dir = true", "state_dir: is true; give the path of a directory, as a string"),
         (FileTable, "workers = 'auto'", "workers: is 'auto'; give 1, the one number that this version knows"),
         (FileTable, "sites = {}", "sites: is a table; give tables, each under a [[header]] in double brackets"),
         (SiteTable, "certificate = 2026-01-01", "certificate: is a date; give the path of a file, or a list of paths"),
@@ -108,6 +108,13 @@ def test_a_wrong_type_is_told_with_what_is_wanted(kind: type[msgspec.Struct], te
 def test_a_missing_key_is_told_with_what_is_wanted() -> None:
     """A site without a certificate."""
     assert refusal(SiteTable, "") == "a.toml: certificate: is missing; give the path of a file, or a list of paths"
+
+
+def test_bytes_that_are_no_text_are_refused_where_they_can_t_be() -> None:
+    """A command line may have them; a path may be of them, a choice may not."""
+    assert read_table({"certificate": "\udcff"}, SiteTable, HERE).certificate == "\udcff"
+    with pytest.raises(OperatorError, match=r"must_staple: is '\\udcff'; give"):
+        read_table({"certificate": "a", "must_staple": "\udcff"}, SiteTable, HERE)
 
 
 def test_what_is_no_table_is_refused() -> None:

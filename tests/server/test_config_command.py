@@ -1,0 +1,98 @@
+"""`staplesrv config`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from staplesrv.server.cli import main
+from staplesrv.testing import CertificateAuthority, LeafFiles
+
+SITE = '[[sites]]\ncertificate = "fullchain.pem"\nprivate_key = "privkey.pem"\n'
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, files: LeafFiles, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder with a certificate, its key and a folder to serve."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def check(text: str) -> Result:
+    """Check a configuration."""
+    Path("a.toml").write_text(text)
+    return CliRunner().invoke(main, ["config", "a.toml"])
+
+
+def test_a_sound_configuration_is_fine() -> None:
+    """One line says what there is; nothing listens, and no responder is asked."""
+    done = check(f'listen = ["tcp:1", "tcp:2"]\n{SITE}static = "www"')
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout == "a.toml: fine: tcp:1, tcp:2; sites: 1; certificates: 1\n"
+
+
+def test_what_can_be_served_but_needs_a_look_is_a_warning() -> None:
+    """The server would start with it."""
+    done = check(f'listen = "tcp:1"\n{SITE}static = "www"\nnames = ["elsewhere.example"]')
+    assert done.exit_code == 0
+    fine, warning = done.stdout.splitlines()
+    assert fine.startswith("a.toml: fine: ")
+    assert warning.startswith("warn: ")
+    assert "elsewhere.example" in warning
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("listen = [", "a.toml: is not TOML: "),
+        ("lisen = 1", "a.toml: lisen: unknown key; did you mean listen?"),
+        (f'listen = "tcp:1"\n{SITE}static = "nope"', "a.toml: site 1: static: "),
+        (f'listen = "tcp:1"\n{SITE}resource = "nope_nope:x"', "a.toml: site 1: resource: nope_nope can't be imported"),
+    ],
+)
+def test_a_mistake_is_one_line(text: str, said: str) -> None:
+    """As the server itself would say it, with its exit status."""
+    done = check(text)
+    assert (done.exit_code, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert said in line
+
+
+def test_a_key_that_does_not_fit_is_found(here: Path) -> None:
+    """Certificates and keys are read, too."""
+    CertificateAuthority().issue("example.org").write(here, prefix="other-")
+    done = check(f'listen = "tcp:1"\n{SITE.replace("privkey", "other-privkey")}static = "www"')
+    assert done.exit_code == 1
+    assert "a.toml: site 1: private_key: " in done.stderr
+    assert "does not fit" in done.stderr
+
+
+def test_two_sites_with_one_name_of_their_own_are_found(here: Path) -> None:
+    """Names that come from certificates are no mistake; those that the operator gave are."""
+    twice = f'{SITE}static = "www"\nnames = ["a.example"]\n'
+    done = check(f'listen = "tcp:1"\n{twice}{twice}')
+    assert done.exit_code == 1
+    assert "a.example is also a name of site 1" in done.stderr
+
+
+def test_a_resource_is_imported_and_not_made(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To make it may do anything."""
+    monkeypatch.syspath_prepend(str(here))
+    (here / "operators_tree.py").write_text("def make(): raise SystemExit(9)")
+    try:
+        assert check(f'listen = "tcp:1"\n{SITE}resource = "operators_tree:make"').exit_code == 0
+    finally:
+        sys.modules.pop("operators_tree", None)
+
+
+def test_wrong_usage_has_its_own_exit_status() -> None:
+    """As of all the commands."""
+    assert CliRunner().invoke(main, ["config"]).exit_code == 3
+
+
+def test_the_version() -> None:
+    """Of the whole."""
+    assert CliRunner().invoke(main, ["--version"]).stdout.startswith("staplesrv")

@@ -1,0 +1,68 @@
+"""SIGHUP."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from staplesrv.server.hang_up import HangUp
+
+
+class Turns:
+    """A reactor's way to be called from elsewhere; the test takes its turns."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[], object]] = []
+
+    def callFromThread(self, call: Callable[[], object]) -> None:
+        """Keep it for the next turn."""
+        self.waiting.append(call)
+
+
+@pytest.fixture(autouse=True)
+def handler() -> Iterator[Any]:
+    """The handler of before, put back at the end."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    yield signal.SIG_IGN
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_is_a_call_in_the_reactor_s_turn() -> None:
+    """Not in the middle of whatever runs."""
+    turns, calls = Turns(), []
+    service = HangUp(turns, lambda: calls.append(1))  # type: ignore[arg-type]
+    service.startService()
+    os.kill(os.getpid(), signal.SIGHUP)
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert calls == []
+    for call in turns.waiting:
+        call()
+    assert calls == [1, 1]
+    service.stopService()
+
+
+def test_the_signal_is_given_back(handler: Any) -> None:
+    """To whoever had it before."""
+    service = HangUp(Turns(), print)  # type: ignore[arg-type]
+    assert signal.getsignal(signal.SIGHUP) is handler
+    service.startService()
+    assert signal.getsignal(signal.SIGHUP) is not handler
+    service.stopService()
+    assert signal.getsignal(signal.SIGHUP) is handler
+
+
+def test_in_another_thread_there_are_no_signals(handler: Any) -> None:
+    """Python would raise; there the service does nothing."""
+    service = HangUp(Turns(), print)  # type: ignore[arg-type]
+    thread = threading.Thread(target=service.startService)
+    thread.start()
+    thread.join()
+    assert service.running
+    assert signal.getsignal(signal.SIGHUP) is handler
+    service.stopService()
+    assert signal.getsignal(signal.SIGHUP) is handler

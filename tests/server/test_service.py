@@ -1,0 +1,338 @@
+"""The server as a whole, in this process, on loopback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from server.client import is_open, visit
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.trial.unittest import TestCase
+
+from staplesrv.errors import OperatorError
+from staplesrv.server.config import load
+from staplesrv.server.service import StaplesrvService
+from staplesrv.testing import Behaviour, CertificateAuthority, OCSPResponder, listen
+
+CODE = """
+from twisted.web.static import Data
+class Leaf(Data):
+    isLeaf = True
+resource = Leaf(b"from code", "text/plain")
+"""
+
+
+class ServiceTests(TestCase):
+    """One CA with its responder, a folder with files, and a configuration."""
+
+    timeout = 30
+
+    def setUp(self) -> None:
+        """Write everything."""
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = Path(temporary.name)
+        self.authority = CertificateAuthority()
+        self.responder = OCSPResponder(self.authority)
+        self.running = listen(self.responder, reactor)
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.running.stop()))
+        self.issue("localhost")
+        (self.folder / "www").mkdir()
+        (self.folder / "www" / "index.html").write_text("from www")
+        self.events: list[LogEvent] = []
+        globalLogPublisher.addObserver(self.events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+
+    def issue(self, name: str, prefix: str = "") -> None:
+        """Write a certificate and its key, in place of an earlier one."""
+        self.authority.issue(name, responder_urls=[self.running.url]).write(self.folder, prefix=prefix)
+
+    def write(self, *more: str, top: str = "", site: str = 'static = "www"') -> Path:
+        """Write a configuration: a site for localhost, and whatever follows."""
+        file = self.folder / "a.toml"
+        first = f'certificate = "fullchain.pem"\nprivate_key = "privkey.pem"\n{site}\n'
+        listening = top or 'listen = "tcp:0:interface=127.0.0.1"'
+        file.write_text("\n".join([listening, "[[sites]]", first, *more]))
+        return file
+
+    def service(self, file: Path | None = None, **options: Any) -> StaplesrvService:
+        """A server that is stopped at the end."""
+        made = StaplesrvService(load(file or self.write()), reactor=reactor, **options)
+
+        def stop() -> Any:
+            if made.running:
+                return made.stopService()
+            for door in made.doors:
+                door.ports.close()
+            return None
+
+        self.addCleanup(stop)
+        return made
+
+    async def started(self, file: Path | None = None, **options: Any) -> StaplesrvService:
+        """A server that listens."""
+        service = self.service(file, **options)
+        service.privilegedStartService()
+        service.startService()
+        await self.said("serving on")
+        return service
+
+    async def said(self, words: str, times: int = 1) -> str:
+        """Wait until something was logged; the line."""
+
+        def found() -> list[str]:
+            lines = [formatEvent(event) for event in self.events]
+            return [line for line in lines if words in line]
+
+        await self.until(lambda: len(found()) >= times, words)
+        return found()[-1]
+
+    async def until(self, condition: Callable[[], Any], what: str) -> None:
+        """Wait for a condition."""
+        for _ in range(1500):
+            if condition():
+                return
+            await deferLater(reactor, 0.01, lambda: None)
+        self.fail(f"waited in vain for {what}: {[formatEvent(event) for event in self.events]}")
+
+    def port(self, service: StaplesrvService) -> int:
+        """Where it listens."""
+        return int(service.doors[0].addresses[0][1])
+
+    async def test_the_first_visitor_gets_a_staple_and_the_page(self) -> None:
+        """The line that says so names the certificate's state."""
+        service = await self.started()
+        visited = await visit(self.port(service))
+        assert visited.seen.staple
+        assert visited.answer.endswith(b"from www")
+        line = await self.said("serving on")
+        assert f"serving on 127.0.0.1:{self.port(service)}: localhost stapled until " in line
+
+    async def test_nobody_can_connect_before_the_staple_is_there(self) -> None:
+        """The sockets are bound, and closed to everybody."""
+        self.responder.delay = 0.3
+        service = self.service()
+        service.privilegedStartService()
+        service.startService()
+        port = self.port(service)
+        assert not await is_open(port)
+        await self.said("serving on")
+        assert (await visit(port)).seen.staple
+
+    async def test_both_versions_of_http_are_offered(self) -> None:
+        """By ALPN; a listener may leave one out."""
+        service = await self.started()
+        assert (await visit(self.port(service), alpn=(b"h2", b"http/1.1"))).seen.alpn == b"h2"
+        assert (await visit(self.port(service), alpn=(b"http/1.1",))).seen.alpn == b"http/1.1"
+        await service.stopService()
+        self.events.clear()
+        long = '[[listeners]]\nendpoint = "tcp:0:interface=127.0.0.1"\nprotocols = ["http/1.1"]\ntls = "modern"'
+        service = await self.started(self.write(long, top=" "))
+        visited = await visit(self.port(service), alpn=(b"h2", b"http/1.1"))
+        assert (visited.seen.alpn, visited.seen.version) == (b"http/1.1", "TLSv1.3")
+
+    async def test_two_listeners_serve_the_same_sites(self) -> None:
+        """Over TCP and over a UNIX socket."""
+        path = self.folder / "s"
+        service = await self.started(self.write(top=f'listen = ["tcp:0:interface=127.0.0.1", "unix:{path}"]'))
+        assert path.is_socket()
+        assert (await visit(self.port(service))).seen.staple
+        await service.stopService()
+        assert not path.exists()
+
+    async def test_sites_are_chosen_by_name(self) -> None:
+        """The certificate by the server name, the content by the Host header."""
+        self.issue("other.test", "other-")
+        other = '[[sites]]\ncertificate = "other-fullchain.pem"\nprivate_key = "other-privkey.pem"\nstatic = "other"'
+        (self.folder / "other").mkdir()
+        (self.folder / "other" / "index.html").write_text("from other")
+        service = await self.started(self.write(other))
+        visited = await visit(self.port(service), name="other.test")
+        assert visited.answer.endswith(b"from other")
+        assert "other.test" in visited.seen.leaf.subject.rfc4514_string()
+        misdirected = await visit(self.port(service), name="localhost", host="other.test")
+        assert misdirected.answer.startswith(b"HTTP/1.1 421 ")
+
+    async def test_a_resource_of_the_operator_s_is_served(self) -> None:
+        """By the name of its module and attribute."""
+        (self.folder / "operators_code.py").write_text(CODE)
+        sys.path.insert(0, str(self.folder))
+        self.addCleanup(sys.path.remove, str(self.folder))
+        self.addCleanup(sys.modules.pop, "operators_code", None)
+        service = await self.started(self.write(site='resource = "operators_code:resource"'))
+        assert (await visit(self.port(service), "/x/y")).answer.endswith(b"from code")
+
+    async def test_stopping_closes_everything(self) -> None:
+        """Nobody can connect any more."""
+        service = await self.started()
+        port = self.port(service)
+        await service.stopService()
+        assert not await is_open(port)
+
+    async def test_stopping_in_the_middle_of_the_start_is_quick(self) -> None:
+        """A responder that never answers holds up nothing, and nothing listens afterwards."""
+        self.responder.behaviour = Behaviour.SILENCE
+        service = self.service()
+        service.privilegedStartService()
+        service.startService()
+        port = self.port(service)
+        await self.until(lambda: self.responder.requests, "a request")
+        before = reactor.seconds()  # type: ignore[attr-defined]
+        await service.stopService()
+        assert reactor.seconds() - before < 3  # type: ignore[attr-defined]
+        assert not await is_open(port)
+        assert not [event for event in self.events if "serving" in (formatEvent(event) or "")]
+
+    async def test_stopping_in_the_middle_of_a_reload_is_quick(self) -> None:
+        """The reload ends without a word."""
+        service = await self.started()
+        self.responder.behaviour = Behaviour.SILENCE
+        self.issue("localhost")
+        service.reload_soon()
+        await self.until(lambda: len(self.responder.requests) > 1, "a request for the new certificate")
+        before = reactor.seconds()  # type: ignore[attr-defined]
+        await service.stopService()
+        assert reactor.seconds() - before < 3  # type: ignore[attr-defined]
+        assert not self.flushLoggedErrors()
+
+    def test_a_key_that_does_not_fit_is_told_with_its_key_in_the_configuration(self) -> None:
+        """File, site, key, what is wrong, what to do; and nothing is bound."""
+        other = CertificateAuthority().issue("localhost").write(self.folder, prefix="x-")
+        file = self.write()
+        file.write_text(file.read_text().replace('"privkey.pem"', f'"{other.private_key.name}"'))
+        service = self.service(file)
+        with pytest.raises(OperatorError) as caught:
+            service.prepare()
+        assert str(caught.value).startswith(
+            f"{file}: site 1: private_key: {other.private_key}: the private key does not fit"
+        )
+        assert service.doors == ()
+
+    def test_a_port_in_use_closes_the_others(self) -> None:
+        """What was bound before it is free again."""
+        with socket.socket() as taken, socket.socket() as free:
+            for one in (taken, free):
+                one.bind(("127.0.0.1", 0))
+            taken.listen()
+            ports = [one.getsockname()[1] for one in (free, taken)]
+            free.close()
+            endpoints = ", ".join(f'"tcp:{port}:interface=127.0.0.1"' for port in ports)
+            service = self.service(self.write(top=f"listen = [{endpoints}]"))
+            with pytest.raises(OperatorError) as caught:
+                service.prepare()
+            assert f"listen: tcp:{ports[1]}:interface=127.0.0.1: port {ports[1]} is in use" in str(caught.value)
+            with socket.socket() as again:
+                again.bind(("127.0.0.1", ports[0]))
+
+    async def test_a_port_that_is_lost_before_listening_gives_up(self) -> None:
+        """Two sockets may be bound to one port, but only one may listen."""
+        given_up: list[OperatorError] = []
+        self.responder.delay = 0.3
+        service = self.service(give_up=given_up.append)
+        service.prepare()
+        with socket.socket() as faster:
+            faster.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            faster.bind(("127.0.0.1", self.port(service)))
+            faster.listen()
+            service.startService()
+            await self.until(lambda: given_up, "giving up")
+        assert "is in use" in str(given_up[0])
+
+    async def test_sighup_shows_a_new_certificate_with_its_staple(self) -> None:
+        """The signal itself, as a person sends it."""
+        service = await self.started()
+        before = (await visit(self.port(service))).seen
+        self.issue("localhost")
+        os.kill(os.getpid(), signal.SIGHUP)
+        await self.said("reloaded: 1 sites, 1 with new certificates, 0 that can't be used")
+        after = (await visit(self.port(service))).seen
+        assert after.staple
+        assert after.leaf != before.leaf
+
+    async def test_a_reload_brings_new_sites_and_takes_old_ones(self) -> None:
+        """With what is behind them."""
+        service = await self.started()
+        self.issue("new.test", "new-")
+        (self.folder / "new").mkdir()
+        (self.folder / "new" / "index.html").write_text("from new")
+        new = '[[sites]]\ncertificate = "new-fullchain.pem"\nprivate_key = "new-privkey.pem"\nstatic = "new"'
+        self.write(new)
+        service.reload_soon()
+        await self.said("reloaded: 2 sites, 1 with new certificates")
+        assert (await visit(self.port(service), name="new.test")).answer.endswith(b"from new")
+        self.write()
+        service.reload_soon()
+        await self.said("reloaded: 1 sites")
+        assert (await visit(self.port(service), name="new.test")).answer.endswith(b"from www")
+        assert len(service.hosts.resources) == 1
+
+    async def test_a_reload_brings_another_folder(self) -> None:
+        """Also where the certificate stays."""
+        service = await self.started()
+        (self.folder / "www2").mkdir()
+        (self.folder / "www2" / "index.html").write_text("from www2")
+        self.write(site='static = "www2"')
+        service.reload_soon()
+        await self.said("reloaded")
+        assert (await visit(self.port(service))).answer.endswith(b"from www2")
+
+    async def test_a_bad_configuration_changes_nothing(self) -> None:
+        """One line, and what was there goes on."""
+        service = await self.started()
+        for bad in ("listen = [", 'listen = "tcp:0"', "x = 1"):
+            (self.folder / "a.toml").write_text(bad)
+            self.events.clear()
+            service.reload_soon()
+            line = await self.said("what was served before goes on")
+            assert line.startswith(f"reload: {self.folder}/a.toml: ")
+            assert "\n" not in line
+            assert (await visit(self.port(service))).seen.staple
+        assert not self.flushLoggedErrors()
+
+    async def test_a_bad_resource_changes_nothing(self) -> None:
+        """The operator's code may be wrong, too."""
+        service = await self.started()
+        self.write(site='resource = "nope_nope:x"')
+        service.reload_soon()
+        await self.said("nope_nope can't be imported")
+        assert (await visit(self.port(service))).answer.endswith(b"from www")
+
+    async def test_what_a_reload_can_t_change_is_named(self) -> None:
+        """Listeners, settings and the directory of the state take a restart."""
+        service = await self.started()
+        self.write("[staples]\nstart_wait = 1", top='listen = "tcp:1"\nstate_dir = "elsewhere"')
+        service.reload_soon()
+        for key in ("listen", "[staples]", "state_dir"):
+            await self.said(f"reload: {key} has changed, which takes a restart")
+
+    async def test_reloads_don_t_overlap(self) -> None:
+        """However many signals come, one more reload follows the one that is under way."""
+        service = await self.started()
+        for _ in range(5):
+            service.reload_soon()
+        await self.said("reloaded", times=2)
+        await deferLater(reactor, 0.2, lambda: None)
+        lines = [formatEvent(event) for event in self.events]
+        assert len([line for line in lines if line.startswith("reloaded")]) == 2
+
+    async def test_staples_survive_a_restart(self) -> None:
+        """In the directory of the state, with the responder gone."""
+        state = self.folder / "state"
+        state.mkdir()
+        service = await self.started(state_dir=state)
+        staple = (await visit(self.port(service))).seen.staple
+        await service.stopService()
+        await self.running.stop()
+        self.events.clear()
+        again = await self.started(state_dir=state)
+        assert (await visit(self.port(again))).seen.staple == staple
