@@ -76,11 +76,14 @@ class Keeper(MultiService):
             self.refresher.add(assignment)
 
     def keep_only(self, fingerprints: Collection[bytes]) -> None:
-        """Stop with everything else."""
+        """Stop with everything else, and forget its staples."""
         for fingerprint in self._kept.difference(fingerprints):
             self._kept.discard(fingerprint)
             self.refresher.remove(fingerprint)
-            self._cache.forget(fingerprint)
+        # A site that was made and never shown has left an entry too.
+        for entry in self._cache:
+            if entry.fingerprint not in fingerprints:
+                self._cache.forget(entry.fingerprint)
 
     async def settled(self, assignments: Collection[Assignment], wait: timedelta) -> None:
         """Wait until each has its staple, or its first attempt is over.

@@ -60,7 +60,7 @@ class PrivateCalls:
         self._clear_errors: Callable[[], None] = lib.ERR_clear_error
 
     def shown(self, connection: SSL.Connection) -> Hashable:
-        """Return the address of the certificate: 0.4 us, where a comparison of certificates takes 7."""
+        """Return the address of the certificate: 0.2 us, where asking for the certificate itself takes 9."""
         return self._get_certificate(connection._ssl)  # noqa: SLF001 - the SSL* itself
 
     def resumed(self, connection: SSL.Connection) -> bool | None:

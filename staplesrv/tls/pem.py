@@ -118,8 +118,16 @@ def _certificate(where: str, number: int, block: bytes) -> x509.Certificate:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CryptographyDeprecationWarning)
-            return x509.load_pem_x509_certificate(block)
-    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+            certificate = x509.load_pem_x509_certificate(block)
+            # cryptography reads names and dates when they are asked for; whoever asks later may rely on them.
+            _ = (
+                certificate.subject,
+                certificate.issuer,
+                certificate.not_valid_before_utc,
+                certificate.not_valid_after_utc,
+            )
+            return certificate
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         problem = f"certificate {number} in it can't be read"
         raise OperatorError(where, problem, "get the file again from where it was made") from error
 

@@ -56,6 +56,7 @@ class Stage:
         self._settings = settings
         self._wall_clock = wall_clock
         self._issuers: dict[bytes, x509.Certificate] = {}
+        self._incomplete = False
 
     def load(self) -> None:
         """Read every file, and make every site live, unless that was done before.
@@ -88,16 +89,22 @@ class Stage:
         completed = tuple(self._completed(site) for site in sites)
         self.front.table = SiteTable(completed)
         self.live = completed
+        self._incomplete = False
 
     def issuer_found(self, fingerprint: bytes, issuer: x509.Certificate) -> None:
-        """Send an issuer's certificate along with a leaf whose file lacks it.
+        """Take note of an issuer's certificate, to be sent along with a leaf whose file lacks it; see `complete`.
 
         Args:
             fingerprint: Of the leaf.
             issuer: What the leaf's caIssuers URL gave; it verifies the leaf.
         """
         self._issuers[fingerprint] = issuer
-        self.show(self.live)
+        self._incomplete = True
+
+    def complete(self) -> None:
+        """Send every issuer that was found to clients from now on. Ten thousand found at once cost one swap."""
+        if self._incomplete:
+            self.show(self.live)
 
     def findings(self, sites: Iterable[LiveSite] | None = None) -> tuple[Finding, ...]:
         """Return what an operator should know about certificates that can be served; of all live ones by default."""

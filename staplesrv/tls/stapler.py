@@ -45,7 +45,8 @@ class Stapler(MultiService):
     """Keeps a fresh staple for every certificate of some sites.
 
     The order is: `load` (needs the rights to read the keys), `startService`, `await ready()`, and then to listen with
-    what `context_factory` returns. As a child of a Twisted application the first two happen by themselves.
+    what `context_factory` returns. As a child of a Twisted application the first two happen by themselves. Once
+    stopped it does not start again.
 
     Args:
         sites: The first one is the default for unknown names and for clients that send none.
@@ -142,6 +143,7 @@ class Stapler(MultiService):
     async def ready(self) -> None:
         """Wait for the first staples: `start_wait` at most, 30 s for must-staple certificates. Then self-check."""
         await self.keeper.settled(assignments(self.stage.live), self.settings.start_wait)
+        self.stage.complete()
         await self.self_check()
 
     async def reload(self, sites: Sequence[SiteCertificate] | None = None) -> Reloaded:
@@ -182,6 +184,7 @@ class Stapler(MultiService):
     async def _tick(self) -> None:
         try:
             self.stage.front.renew_ticket_keys_if_due()
+            self.stage.complete()
             changed = await in_thread(self._reactor, self.stage.watch.changed)
             if changed and self.running:
                 Deferred.fromCoroutine(self._reload_in_turn(None, changed)).addErrback(_unexpected)

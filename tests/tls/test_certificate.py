@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from staplesrv.errors import OperatorError
 from staplesrv.testing import CertificateAuthority, Leaf
@@ -218,3 +221,37 @@ class TestIssuer:
         assert alone.with_issuer(MIDDLE.certificate).chain == (MIDDLE.certificate,)
         whole = bundle(LEAF.certificate, MIDDLE.certificate, ROOT.certificate)
         assert whole.with_issuer(MIDDLE.certificate) is whole
+
+
+LEAF_DER = LEAF.certificate.public_bytes(serialization.Encoding.DER)
+CHAIN_DER = MIDDLE.certificate.public_bytes(serialization.Encoding.DER)
+
+
+def armour(der: bytes) -> bytes:
+    """Write any bytes as PEM."""
+    return b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
+
+
+@st.composite
+def mutated(draw: st.DrawFn, der: bytes) -> bytes:
+    """Draw a certificate with some bytes changed."""
+    data = bytearray(der)
+    for _ in range(draw(st.integers(0, 3))):
+        data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
+    return bytes(data)
+
+
+@settings(deadline=None, max_examples=300)
+@given(mutated(LEAF_DER), mutated(CHAIN_DER))
+def test_any_certificates(leaf: bytes, issuer: bytes) -> None:
+    """Certificates with any bytes changed end in a bundle or in an operator's error of one line."""
+    text = "cert: "
+    for certificate, extra in ((armour(leaf) + armour(issuer), None), (armour(leaf), ("cert", armour(issuer)))):
+        try:
+            made = parse_bundle(("cert", certificate), ("cert", LEAF.key_pem()), extra)
+        except OperatorError as error:
+            text = str(error)
+        else:
+            assert made.private_key.public_key() == LEAF.key.public_key()
+        assert text.startswith("cert: ")
+        assert "\n" not in text

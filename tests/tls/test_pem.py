@@ -127,6 +127,14 @@ class TestCertificates:
         damaged = CA.pem.replace(b"MII", b"MIX", 1)
         assert "certificate 2 in it can't be read" in error_of(parse_certificates, "a", _leaf() + damaged)
 
+    def test_name_that_is_none(self) -> None:
+        """A certificate whose name can't be read can't be read itself."""
+        der = LEAF.certificate.public_bytes(serialization.Encoding.DER)
+        broken = der.replace(b"\x55\x04\x03\x0c\x0bexample.org", b"\x55\x04\x03\x0c\x0bex\xffmple.org")
+        assert broken != der
+        text = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(broken) + b"-----END CERTIFICATE-----\n"
+        assert "certificate 1 in it can't be read" in error_of(parse_certificates, "a", text)
+
     def test_unfinished(self) -> None:
         """A file that ends in the middle of a block has what came before it."""
         assert parse_certificates("a", _leaf() + CA.pem[:200]) == (LEAF.certificate,)
