@@ -23,7 +23,8 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from staplesrv.errors import OperatorError
-from staplesrv.tls.bound_ports import BACKLOG, BoundPorts, _Binder
+from staplesrv.tls.binder import BACKLOG, Binder
+from staplesrv.tls.bound_ports import BoundPorts
 from staplesrv.tls.endpoint import StapleServerEndpoint
 from staplesrv.tls.endpoint_parser import StapleEndpointParser
 
@@ -157,7 +158,7 @@ class TestBoundPorts:
         """A socket that systemd handed over is taken as it is, listening."""
         with socket.create_server(("127.0.0.1", 0)) as server:
             ports = BoundPorts(reactor, "systemd:INET:index=0")
-            binder = _Binder(reactor, ports, "systemd:INET:index=0")
+            binder = Binder(reactor, ports.add, "systemd:INET:index=0")
             ports._settle(AdoptedStreamServerEndpoint(binder, os.dup(server.fileno()), socket.AF_INET).listen(Hello()))
             assert ports.addresses == (server.getsockname(),)
             assert ports._bound[0]._backlog is None

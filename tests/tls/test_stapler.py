@@ -16,6 +16,7 @@ from staplesrv.staples.settings import Settings
 from staplesrv.testing import HandshakeFailed, handshake
 from staplesrv.tls.front import TICKET_KEY_SECONDS
 from staplesrv.tls.reload import Reloaded
+from staplesrv.tls.self_check import MAX_CHECKED, sample
 from staplesrv.tls.site import SiteCertificate
 from staplesrv.tls.stapler import Stapler
 
@@ -345,6 +346,15 @@ class TestFailures:
         assert place.run(stapler.reload([])).swapped == ()
         assert len(stapler.stage.live) == 1
 
+    def test_leaves_nothing_behind(self, place: Place) -> None:
+        """A reload that changes nothing leaves no entry of what it read in the cache."""
+        place.write(prefix="a-")
+        stapler = place.started(place.site("a-"))
+        place.write(prefix="b-")
+        sites = [place.site("a-", names=["a.example"]), place.site("b-", names=["a.example"])]
+        assert place.run(stapler.reload(sites)).failures
+        assert len(stapler.stage.cache) == 1
+
 
 class TestWatch:
     def test_change(self, place: Place) -> None:
@@ -487,6 +497,13 @@ class TestSelfCheck:
         place.write()
         stapler = place.started(preset="modern")
         assert place.run(stapler.self_check()) == ()
+
+    def test_sample(self) -> None:
+        """Of thousands of sites a hundred are looked at, evenly spread."""
+        assert sample(range(5)) == range(5)  # type: ignore[arg-type, comparison-overlap]
+        picked = list(sample(range(10_000)))  # type: ignore[arg-type]
+        assert len(picked) == MAX_CHECKED
+        assert picked[1] == 100  # type: ignore[comparison-overlap]
 
 
 class TestStop:

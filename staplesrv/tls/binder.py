@@ -1,0 +1,121 @@
+"""A stand-in for the reactor that binds sockets where endpoints would listen."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+from twisted.internet.interfaces import (
+    IAddress,
+    IListeningPort,
+    IProtocolFactory,
+    IReactorSocket,
+    IReactorTCP,
+    IReactorUNIX,
+)
+from zope.interface import implementer
+
+from staplesrv.errors import OperatorError
+from staplesrv.tls.server_socket import bind_tcp, bind_unix, listen
+
+BACKLOG = 1024
+"""Connections that the kernel holds ready, where the description doesn't say; its own limit may be lower."""
+
+_TWISTED_BACKLOG = 50
+
+
+class BoundSocket:
+    """One socket, and the factory that it was bound for: ours, or what a wrapper made of it."""
+
+    def __init__(
+        self,
+        bound: socket.socket,
+        factory: IProtocolFactory,
+        *,
+        backlog: int | None,
+        remove: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.socket = bound
+        self._factory = factory
+        self._backlog = backlog
+        self._remove = remove
+
+    def listen(self, where: str) -> None:
+        """Listen, unless whoever handed the socket over did so."""
+        if self._backlog is not None:
+            listen(where, self.socket, self._backlog)
+
+    def adopt(self, reactor: IReactorSocket) -> IListeningPort:
+        """Hand the socket to the reactor, which takes a copy of its own."""
+        return reactor.adoptStreamPort(self.socket.fileno(), self.socket.family, cast("Any", self._factory))
+
+    def close(self) -> None:
+        """Close it and clear away what belongs to it."""
+        self.socket.close()
+        self._remove()
+
+
+@implementer(IListeningPort)
+class _Later:
+    """What the stand-in reactor returns: whoever took the socket does the rest."""
+
+    def startListening(self) -> None:
+        """Not yet."""
+
+    def stopListening(self) -> None:
+        """Not here."""
+
+    def getHost(self) -> IAddress:
+        """Not known here."""
+        raise NotImplementedError
+
+
+@implementer(IReactorTCP, IReactorUNIX, IReactorSocket)
+class Binder:
+    """The reactor as endpoints see it while binding; what is not here is the real one's.
+
+    Args:
+        reactor: The real one.
+        add: Takes each socket that was bound.
+        where: The description, for errors.
+    """
+
+    def __init__(self, reactor: Any, add: Callable[[BoundSocket], None], where: str) -> None:
+        self._reactor = reactor
+        self._add = add
+        self._where = where
+        self._said = "backlog=" in where
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+    def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = "") -> IListeningPort:
+        """Bind for `tcp:` and `tcp6:`."""
+        for bound in bind_tcp(self._where, port, interface):
+            self._add(BoundSocket(bound, factory, backlog=self._backlog(backlog)))
+        return _Later()
+
+    def listenUNIX(
+        self, address: str, factory: IProtocolFactory, backlog: int = 50, mode: int = 0o666, wantPID: int = 0
+    ) -> IListeningPort:
+        """Bind for `unix:`."""
+        bound, remove = bind_unix(self._where, Path(address), mode, lock=bool(wantPID))
+        self._add(BoundSocket(bound, factory, backlog=self._backlog(backlog), remove=remove))
+        return _Later()
+
+    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: IProtocolFactory) -> IListeningPort:
+        """Take over what systemd or another process has bound, and listens on."""
+        bound = socket.socket(addressFamily, socket.SOCK_STREAM, fileno=os.dup(fileDescriptor))
+        self._add(BoundSocket(bound, factory, backlog=None))
+        return _Later()
+
+    def listenSSL(self, *_: object, **__: object) -> IListeningPort:
+        """TLS in TLS is what nobody means."""
+        raise OperatorError(self._where, "brings its own TLS", "use tcp: here")
+
+    def _backlog(self, given: int) -> int:
+        # Endpoints hand over Twisted's default where the description has none.
+        return given if self._said or given != _TWISTED_BACKLOG else BACKLOG
