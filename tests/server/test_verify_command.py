@@ -147,6 +147,7 @@ def test_a_leaf_of_another_issuer_is_rejected(files: Files, *, as_json: bool) ->
 @pytest.mark.parametrize(
     "serial",
     [SERIAL, SERIAL.upper(), f"0x{SERIAL}", f"000{SERIAL}", ":".join(textual for textual in [SERIAL[:2], SERIAL[2:]])],
+    ids=["lower", "upper", "0x", "zeros", "colons"],
 )
 def test_a_serial_number_stands_in_for_the_leaf(files: Files, serial: str) -> None:
     """However it is written."""
