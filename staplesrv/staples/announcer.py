@@ -1,4 +1,4 @@
-"""What the operator reads about staples: one line per change of state, saying whose, why, and what happens meanwhile."""
+"""What the operator reads about staples: a line per change of state, saying whose, why, and what happens meanwhile."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class Entry:
         """Return what one handshake sends, and count it.
 
         This is the hot path: one attribute read, one comparison, one counter; no lock, no call, no formatting. Measured
-        with `timeit` over 100,000 calls on one core: 0.07 us with a staple, 0.3 us without.
+        with `timeit` over 100,000 calls on one core: 0.1 us with a staple, 0.5 us without.
 
         Args:
             now: The wall clock, seconds since the epoch.

@@ -13,6 +13,7 @@ from staplesrv.ocsp.response import Revoked, Staple
 from staplesrv.sources import utc
 from staplesrv.staples.assignment import Assignment
 from staplesrv.staples.cache import Entry, Reason
+from staplesrv.staples.failure import FetchFailed
 from staplesrv.staples.fetched import Fetched
 from staplesrv.staples.queue import NEVER
 from staplesrv.staples.response_file import Look
@@ -72,11 +73,13 @@ class FileWatch:
         seen: What it looked like when it was judged.
         suspect: What it looked like when it was no good at first sight: perhaps it was being written.
         judged_at: When it was judged, seconds since the epoch.
+        under_way: The look that is being taken; it never fails, but may have a failure for its result.
     """
 
     seen: Look | None = None
     suspect: Look | None = None
     judged_at: float = 0.0
+    under_way: Deferred[tuple[Look, bytes | None] | FetchFailed] | None = None
 
 
 class Case(Standing):

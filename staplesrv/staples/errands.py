@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -66,12 +67,18 @@ class Errands:
         self._delivery = delivery
         self._announcer = announcer
 
-    async def load(self, case: Case) -> None:
-        """Take what the store has, for a start."""
-        response_der = await self._store.load(case.assignment.fingerprint)
-        if case.phase is Phase.GONE:
-            return
-        response = None if response_der is None else self._judged(case, response_der)
+    async def load(self, cases: Sequence[Case]) -> Mapping[bytes, bytes]:
+        """Ask the store for many responses, by fingerprint; nobody has verified them."""
+        return await self._store.load_many([case.assignment.fingerprint for case in cases])
+
+    def loaded(self, case: Case, response_der: bytes | None) -> None:
+        """Take what the store had, for a start; None for nothing."""
+        response = None
+        if response_der is not None and not case.unwanted:
+            try:
+                response = self._judged(case, response_der)
+            except ResponseRejected as rejected:
+                self._announcer.left_aside(case, str(rejected))
         now = self._delivery.now()
         case.loaded(response, now, self._timing)
         if case.held(now) is not None or case.verdict is not None:
@@ -138,7 +145,10 @@ class Errands:
         known = held.response_der if held is not None else verdict.response_der if verdict is not None else None
         if response_der is None or response_der == known:
             return False
-        response = self._judged(case, response_der)
+        try:
+            response = self._judged(case, response_der)
+        except ResponseRejected:
+            return False
         if response is None or not case.supersedes(response, self._delivery.now()):
             return False
         self._delivery.answered(case, Fetched(response, url=""))
@@ -149,11 +159,7 @@ class Errands:
         target = case.assignment.target
         if target is None:
             return None
-        try:
-            response = self._judge.stored(response_der, target, self._delivery.now())
-        except ResponseRejected as rejected:
-            self._announcer.left_aside(case, str(rejected))
-            return None
+        response = self._judge.stored(response_der, target, self._delivery.now())
         return response if isinstance(response, Staple | Revoked) else None
 
     def _lets_other_finish(self, case: Case) -> bool:

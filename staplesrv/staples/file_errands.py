@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from staplesrv.staples.blocking import in_thread
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import TimeoutError as TookTooLong
+from twisted.internet.interfaces import IReactorTime
+
+from staplesrv.staples.blocking import in_thread, shielded
 from staplesrv.staples.case import Case, FileWatch
 from staplesrv.staples.delivery import Delivery
-from staplesrv.staples.failure import FetchFailed
+from staplesrv.staples.failure import FailureKind, FetchFailed
 from staplesrv.staples.fetched import Fetched
 from staplesrv.staples.judge import Judge
 from staplesrv.staples.response_file import Look, decode, examine
+
+PATIENCE = 10.0
+"""Seconds that one look may take."""
 
 JUDGED_AGAIN = 60.0
 """Seconds after which a file that did not change is judged again while there is nothing to serve: its time may come."""
@@ -20,15 +27,16 @@ class FileErrands:
     """Reads files.
 
     Args:
-        reactor: For threads.
+        reactor: For threads and time-outs.
         judge: Verifies what is in them.
         delivery: Where outcomes go.
     """
 
-    def __init__(self, reactor: object, judge: Judge, delivery: Delivery) -> None:
+    def __init__(self, reactor: IReactorTime, judge: Judge, delivery: Delivery) -> None:
         self._reactor = reactor
         self._judge = judge
         self._delivery = delivery
+        self._turn = DeferredLock()
 
     async def read(self, case: Case, path: Path, watch: FileWatch) -> None:
         """Take what is in the file, if it has changed."""
@@ -37,7 +45,7 @@ class FileErrands:
         judged_lately = 0 <= now.timestamp() - watch.judged_at < JUDGED_AGAIN
         seen = watch.seen if judged_lately or case.held(now) is not None else None
         try:
-            look, content = await in_thread(self._reactor, examine, path, seen)
+            look, content = await self._examine(path, watch, seen)
             if content is None:
                 case.attempt_over()
             else:
@@ -46,6 +54,30 @@ class FileErrands:
             self._delivery.failed(case, failure)
         now = self._delivery.now()
         case.set_due(now, now)
+
+    async def _examine(self, path: Path, watch: FileWatch, seen: Look | None) -> tuple[Look, bytes | None]:
+        # A look that hangs, on a disk that went away, is waited for again and not begun twice.
+        if watch.under_way is None:
+            watch.under_way = Deferred.fromCoroutine(self._in_turn(path, seen))
+        try:
+            found = await shielded(watch.under_way).addTimeout(PATIENCE, self._reactor)
+        except TookTooLong as error:
+            problem = f"{path}: its disk has not answered for {PATIENCE:g} s"
+            raise FetchFailed(FailureKind.NETWORK, problem) from error
+        finally:
+            if watch.under_way.called:
+                watch.under_way = None
+        if isinstance(found, FetchFailed):
+            raise found
+        return found
+
+    async def _in_turn(self, path: Path, seen: Look | None) -> tuple[Look, bytes | None] | FetchFailed:
+        # One file at a time: a disk that hangs takes one of the reactor's threads, not all of them.
+        async with self._turn:
+            try:
+                return await in_thread(self._reactor, examine, path, seen)
+            except FetchFailed as failure:
+                return failure
 
     def _take(self, case: Case, path: Path, watch: FileWatch, look: Look, content: bytes) -> None:
         target, now = case.assignment.target, self._delivery.now()

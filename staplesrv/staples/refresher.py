@@ -121,7 +121,7 @@ class Refresher(Service):
             return
         case = self._cases[assignment.fingerprint] = Case(assignment, self._cache.entry(assignment.fingerprint))
         if old is not None:
-            case.verdict = old.verdict
+            case.verdict, case.unwanted = old.verdict, old.unwanted
             old.leave()
         reason = why_never(assignment, self._delivery.now())
         if reason is not None:

@@ -238,7 +238,7 @@ class TestUnknown:
         assert world.served(assignment) == b""
 
     def test_a_good_answer_is_served_again(self, world: Any) -> None:
-        """When the responder says good again, also with an answer made before it said unknown, that is served and kept."""
+        """When the responder says good again, also with an answer from before it said unknown, that is served."""
         assignment = with_staple(world)
         world.fetcher.answer = lambda a: world.respond(a, "unknown")
         for _ in range(3):

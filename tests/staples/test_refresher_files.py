@@ -222,6 +222,36 @@ def test_refresh_looks_at_once(filed: Filed) -> None:
     assert refresher.refresh(filed.assignment.fingerprint).called
 
 
+def test_a_disk_that_hangs_is_said(filed: Filed) -> None:
+    """A look that never ends is a failure after 10 s; it is not begun again, and when it ends it counts."""
+    response_der = filed.write(filed.respond())
+    filed.add()
+    never: Deferred[Any] = Deferred()
+    case = filed.world.refreshers[0]._cases[filed.assignment.fingerprint]
+    case.file.under_way = never
+    filed.world.clock.pump([0.5] * 30)
+    (line,) = filed.world.said(LogLevel.warn)
+    assert "has not answered for 10 s" in line
+    assert filed.served == response_der
+    filed.world.clock.advance(DAY)
+    newer = filed.respond()
+    never.callback(((0,), newer))
+    filed.poll(2)
+    assert filed.served == newer
+
+
+def test_a_disk_that_hangs_does_not_hold_up_the_end(filed: Filed) -> None:
+    """A stop waits for a look that hangs, but not for ever."""
+    filed.write(filed.respond())
+    filed.add()
+    filed.world.refreshers[0]._cases[filed.assignment.fingerprint].file.under_way = Deferred()
+    filed.poll()
+    stopped = filed.world.refreshers.pop().stopService()
+    assert not stopped.called
+    filed.world.clock.advance(10)
+    assert stopped.called
+
+
 def test_settled_without_a_file(filed: Filed) -> None:
     """`settled` does not wait for a file that is not there."""
     filed.add()

@@ -44,7 +44,7 @@ def test_a_new_kind_does_not_put_the_reminder_off() -> None:
 
 
 def test_quiet_failures_are_not_spoken_of() -> None:
-    """What is written for debugging counts as not said: the first loud failure is said, and before it there is no end."""
+    """What is written for debugging counts as not said: the first loud failure is said."""
     trouble = Trouble()
     assert trouble.speaks("unauthorized", LogLevel.debug, 0)
     assert not trouble.spoken

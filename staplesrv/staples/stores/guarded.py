@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -54,6 +54,10 @@ class GuardedStore:
     async def load(self, key: bytes) -> bytes | None:
         """See `Store.load`; a failing store has nothing."""
         return await self._call(lambda: self._store.load(key), None)
+
+    async def load_many(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """See `Store.load_many`; a failing store has nothing."""
+        return await self._call(lambda: self._store.load_many(keys), {})
 
     async def save(self, key: bytes, response_der: bytes, *, expires: datetime) -> bool:
         """See `Store.save`; returns whether it was done."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from staplesrv.staples.stores import KEPT_AFTER, MAX_STORED
@@ -18,6 +19,10 @@ class MemoryStore:
         """See `Store.load`."""
         response_der, _ = self._responses.get(key, (b"", None))
         return response_der if 0 < len(response_der) <= MAX_STORED else None
+
+    async def load_many(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """See `Store.load_many`."""
+        return {key: response_der for key in keys if (response_der := await self.load(key)) is not None}
 
     async def save(self, key: bytes, response_der: bytes, *, expires: datetime) -> None:
         """See `Store.save`."""
