@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from OpenSSL import SSL
 
-from staplesrv.staples.cache import Entry
 from staplesrv.tls.certificate import CertificateBundle
 from staplesrv.tls.client import Authentication, HandshakeFailed, Seen, StapleClient
 from staplesrv.tls.connection import ServerConnection
@@ -42,44 +41,48 @@ def sample(sites: Sequence[LiveSite]) -> Sequence[LiveSite]:
 
 
 def check_site(site: LiveSite, connect: Callable[[], ServerConnection], now: float) -> Iterator[Mismatch]:
-    """Do one handshake per certificate of a site, uncounted.
+    """Do one handshake per certificate of a site that has a staple, uncounted.
 
     Args:
         site: One that is served now.
-        connect: Makes a server connection.
+        connect: Makes a server connection that speaks TLS 1.2 and 1.3.
         now: Seconds since the epoch.
     """
     for bundle, entry in zip(site.loaded.bundles, site.entries, strict=True):
-        held = entry.held
-        expected = held.response_der if held is not None and entry.fresh(now) else b""
-        if expected and (problem := _problem(site, bundle, entry, expected, connect)):
+        if entry.fresh(now) and (problem := _problem(site, bundle, connect, now)):
             yield Mismatch(site.where, problem)
 
 
-def _problem(
-    site: LiveSite, bundle: CertificateBundle, entry: Entry, expected: bytes, connect: Callable[[], ServerConnection]
-) -> str:
-    counted = entry.stapled, dict(entry.missing)
+def _problem(site: LiveSite, bundle: CertificateBundle, connect: Callable[[], ServerConnection], now: float) -> str:
+    counted = [(entry, entry.stapled, dict(entry.missing)) for entry in site.entries]
     try:
         seen = _handshake(_client(site, bundle), connect())
     except HandshakeFailed as error:
         return f"a handshake in memory failed: {error}"
     finally:
         # Our own look is no client.
-        entry.stapled, entry.missing = counted
-    if seen.leaf != bundle.leaf:
-        return "another certificate came out of a handshake in memory"
-    if seen.staple != expected:
-        came = f"{len(seen.staple)} bytes" if seen.staple else "nothing"
-        return f"of a staple of {len(expected)} bytes, {came} came out of a handshake in memory"
-    return ""
+        for entry, stapled, missing in counted:
+            entry.stapled, entry.missing = stapled, missing
+    return _compare(site, seen, now)
+
+
+def _compare(site: LiveSite, seen: Seen, now: float) -> str:
+    shown = {bundle.leaf: entry for bundle, entry in zip(site.loaded.bundles, site.entries, strict=True)}
+    entry = shown.get(seen.leaf)
+    if entry is None:
+        return "another site's certificate came out of a handshake in memory"
+    expected = entry.held.response_der if entry.held is not None and entry.fresh(now) else b""
+    if seen.staple == expected:
+        return ""
+    came = f"{len(seen.staple)} bytes" if seen.staple else "nothing"
+    return f"of a staple of {len(expected)} bytes, {came} came out of a handshake in memory"
 
 
 def _client(site: LiveSite, bundle: CertificateBundle) -> StapleClient:
     names = (*site.names, *site.implied_names)
     server_name = next((name for name in map(_server_name, names) if name), None)
     key = kind(bundle.private_key)
-    # Which of two certificates is shown can be chosen in TLS 1.2 alone; modern listeners have none to choose.
+    # Which of two certificates is shown can be chosen by RSA or ECDSA, in TLS 1.2 alone.
     several = len(site.loaded.bundles) > 1 and key in ("RSA", "ECDSA")
     authentication: Authentication | None = ("rsa" if key == "RSA" else "ecdsa") if several else None
     return StapleClient(server_name=server_name, authentication=authentication)

@@ -163,9 +163,11 @@ class Stapler(MultiService):
         Args:
             sites: What to look at; None is all that is live. Of very many a sample is taken.
         """
+        # With TLS 1.2, whatever the listeners speak: there a client can choose which of two certificates it is shown.
+        connect = self.context_factory(preset="intermediate").connection
         mismatches: list[Mismatch] = []
         for site in sample(self.stage.live if sites is None else sites):
-            mismatches += check_site(site, self.context_factory().connection, self._wall_clock())
+            mismatches += check_site(site, connect, self._wall_clock())
             # Between two of them the reactor has its turn.
             await deferLater(self._reactor, 0, lambda: None)
         for mismatch in mismatches:

@@ -76,14 +76,16 @@ class TestWithoutTable:
 
 @pytest.mark.parametrize("version", VERSIONS)
 class TestResumption:
-    def test_counted(self, world: World, version: Version) -> None:
+    @pytest.mark.parametrize("server_name", ["a.example", None])
+    def test_counted(self, world: World, version: Version, server_name: str | None) -> None:
         """A resumed session carries no staple, and is counted as resumed and not as missing."""
         leaf = world.ca.issue("a.example")
         world.staple(leaf)
         site = world.site(leaf)
-        factory = world.factory(world.site(world.ca.issue("default")), site)
-        session = self.session(factory, version)
-        seen = handshake(factory, client=StapleClient(server_name="a.example", session=session))
+        others = () if server_name is None else (world.site(world.ca.issue("default")),)
+        factory = world.factory(*others, site)
+        session = self.session(factory, version, server_name)
+        seen = handshake(factory, client=StapleClient(server_name=server_name, session=session))
         assert seen.resumed
         assert seen.staple == b""
         assert site.handshakes == {"stapled": 1, "resumed": 1}
@@ -131,7 +133,9 @@ class TestResumption:
             assert caught.value.alert == "handshake_failure"
         assert refusing.handshakes == {"stapled": 1, "refused": len(refused)}
 
-    def session(self, factory: ContextFactory, version: Version, server_name: str = "a.example") -> ClientSession:
+    def session(
+        self, factory: ContextFactory, version: Version, server_name: str | None = "a.example"
+    ) -> ClientSession:
         """Do a handshake and keep its session."""
         client = StapleClient(server_name=server_name, min_version=version, max_version=version)
         handshake(factory, client=client)

@@ -18,6 +18,7 @@ from staplesrv.tls.front import TICKET_KEY_SECONDS
 from staplesrv.tls.reload import Reloaded
 from staplesrv.tls.self_check import MAX_CHECKED, sample
 from staplesrv.tls.site import SiteCertificate
+from staplesrv.tls.sni import SiteTable
 from staplesrv.tls.stapler import Stapler
 
 
@@ -478,13 +479,15 @@ class TestSelfCheck:
         assert "staple" in mismatch.problem
         assert mismatch.problem in alarms(logged)[0]
 
-    def test_two_keys(self, place: Place) -> None:
-        """Both certificates of a site are looked at."""
-        place.write("a.example", key="rsa", prefix="r-")
-        place.write("*.a.example", prefix="e-")
+    @pytest.mark.parametrize("preset", ["intermediate", "modern"])
+    @pytest.mark.parametrize(("first", "second"), [("rsa", "ec"), ("ed25519", "rsa"), ("ec", "ed25519")])
+    def test_two_keys(self, place: Place, preset: Any, first: str, second: str) -> None:
+        """Both certificates of a site are looked at, whatever the listeners speak."""
+        place.write("a.example", key=first, prefix="r-")
+        place.write("*.a.example", key=second, prefix="e-")
         rsa, ecdsa = place.site("r-"), place.site("e-")
         site = SiteCertificate(rsa.certificate + ecdsa.certificate, rsa.private_key + ecdsa.private_key)
-        stapler = place.started(site)
+        stapler = place.started(site, preset=preset)
         assert place.run(stapler.self_check()) == ()
         for entry in stapler.stage.cache:
             held = entry.held
@@ -492,11 +495,24 @@ class TestSelfCheck:
             entry.held = type(held)(b"no DER", held.cut_off, held.staple)
         assert len(place.run(stapler.self_check())) == 2
 
-    def test_modern(self, place: Place) -> None:
-        """A modern listener, which has no TLS 1.2, is looked at too."""
+    def test_other_site(self, place: Place) -> None:
+        """A certificate of another site in place of one's own is an alarm."""
+        place.write(prefix="a-")
+        place.write("b.example", prefix="b-")
+        stapler = place.started(place.site("a-"), place.site("b-"))
+        first, second = stapler.stage.live
+        stapler.stage.front.table = SiteTable([first])
+        (mismatch,) = place.run(stapler.self_check([second]))
+        assert "another site's certificate" in mismatch.problem
+        assert stapler.stage.live == (first, second)
+
+    def test_no_handshake(self, place: Place) -> None:
+        """A handshake that fails is an alarm."""
         place.write()
-        stapler = place.started(preset="modern")
-        assert place.run(stapler.self_check()) == ()
+        stapler = place.started()
+        stapler.stage.front.table = None
+        (mismatch,) = place.run(stapler.self_check())
+        assert "a handshake in memory failed" in mismatch.problem
 
     def test_sample(self) -> None:
         """Of thousands of sites a hundred are looked at, evenly spread."""
