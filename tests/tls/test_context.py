@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from OpenSSL import SSL
-from tls.world import World, bundle, staple_seen
+from tls.world import World, bundle, meet, staple_seen
 
 from staplesrv.errors import OperatorError
 from staplesrv.staples.cache import Reason
@@ -160,6 +160,35 @@ class TestPresets:
         assert site.handshakes == {"stapled": 4}
         with pytest.raises(SSL.Error):
             staple_seen(client_context(b"P-521"), factory.connection())
+
+    def test_hybrid_group(self, world: World) -> None:
+        """Where OpenSSL has it, the post-quantum hybrid is agreed on with clients that offer it first."""
+        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        if not calls.set_groups(context, b"X25519MLKEM768:X25519"):
+            pytest.skip("this OpenSSL has no X25519MLKEM768")
+        client = SSL.Connection(context)
+        client.set_connect_state()
+        meet(client, world.factory(world.site(world.ca.issue("a.example"))).connection())
+        assert client.get_group_name() == "X25519MLKEM768"
+
+    def test_no_renegotiation(self, world: World) -> None:
+        """A client that wants to renegotiate is told no, and goes on or leaves."""
+        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        context.set_max_proto_version(SSL.TLS1_2_VERSION)
+        client = SSL.Connection(context)
+        client.set_connect_state()
+        server = world.factory(world.site(world.ca.issue("a.example"))).connection()
+        meet(client, server)
+        assert client.renegotiate()
+        with pytest.raises(SSL.WantReadError):
+            client.do_handshake()
+        server.bio_write(client.bio_read(65536))
+        with pytest.raises(SSL.WantReadError):
+            server.recv(1)
+        client.bio_write(server.bio_read(65536))
+        with pytest.raises(SSL.Error, match="no renegotiation"):
+            client.do_handshake()
+        assert server.total_renegotiations() == 0
 
 
 def client_context(groups: bytes) -> SSL.Context:
