@@ -116,6 +116,14 @@ class StoreContract:
         """`load` of what was never saved is None."""
         assert await self.store.load(KEY) is None
 
+    async def test_many_are_loaded_as_one_is(self) -> None:
+        """`load_many` finds what was saved under each key, and leaves out what is not there or too much."""
+        huge = bytes(32)
+        await self.store.save(KEY, b"one", expires=LATER)
+        await self.store.save(huge, b"x" * (MAX_STORED + 1), expires=LATER)
+        assert await self.peer.load_many([KEY, OTHER, huge]) == {KEY: b"one"}
+        assert await self.peer.load_many([]) == {}
+
     async def test_removed_is_gone(self) -> None:
         """`remove` forgets one key, and doing it again is no error."""
         await self.store.save(KEY, b"one", expires=LATER)
@@ -261,6 +269,15 @@ class DiskStoreTests(StoreContract, TestCase):
         with path.open("wb") as hole:
             hole.truncate(1 << 40)
         assert await self.store.load(KEY) is None
+
+    async def test_one_unreadable_file_does_not_hide_the_others(self) -> None:
+        """`load_many` leaves out what can't be read, and returns the rest."""
+        await self.store.save(KEY, b"one", expires=LATER)
+        await self.store.save(OTHER, b"two", expires=LATER)
+        self.path(OTHER).unlink()
+        self.path(OTHER).symlink_to(self.path(OTHER))
+        os.mkfifo(self.path(bytes(32)))
+        assert await self.store.load_many([OTHER, bytes(32), KEY]) == {KEY: b"one"}
 
     async def test_a_socket_is_nothing(self) -> None:
         """A socket in place of a response is none."""
