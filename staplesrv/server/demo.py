@@ -17,8 +17,12 @@ from typing import Any, TextIO
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from staplesrv.errors import OperatorError
+from staplesrv.ops import text
 from staplesrv.server.config import Configuration
 from staplesrv.server.demo_page import DemoPage
 from staplesrv.server.listener import short_listeners
@@ -27,6 +31,7 @@ from staplesrv.server.privileges import Identity
 from staplesrv.server.service import StaplesrvService
 from staplesrv.server.site import Site
 from staplesrv.server.web_site import QuietSite
+from staplesrv.staples.cache import Held
 from staplesrv.staples.settings import Settings
 from staplesrv.testing import CertificateAuthority, OCSPResponder
 from staplesrv.tls.bound_ports import BoundPorts
@@ -38,7 +43,10 @@ NAMES = ("localhost", "127.0.0.1", "::1")
 """What the certificate is for; the first one stands in URLs."""
 
 _RESPONDER_LISTEN = "tcp:0:interface=127.0.0.1"
+_LOOK_EVERY = 1.0
 _PLACE = CommandLine()
+
+_log = Logger()
 
 
 class Demo(MultiService):
@@ -92,6 +100,9 @@ class Demo(MultiService):
             started=self._started,
         )
         self._page = DemoPage(self.server.stapler, self.responder)
+        self._held: Held | None = None
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = reactor
         self.server.contents = {certificate: self._page}
         self.server.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
         try:
@@ -125,7 +136,17 @@ class Demo(MultiService):
                 os.chown(path, identity.uid, identity.gid)
         return SiteCertificate(*files)
 
+    def _look(self) -> None:
+        (site,) = self.server.stapler.stage.live
+        held = site.entries[0].held
+        if held is not None and held is not self._held:
+            if self._held is not None:
+                until = text.moment(held.staple.cut_off)
+                _log.info("the staple was replaced by a new one, which is shown until {until}", until=until)
+            self._held = held
+
     def _started(self, addresses: Sequence[Any]) -> None:
+        self._looking.start(_LOOK_EVERY).addErrback(_unexpected)
         port = next((address[1] for address in addresses if isinstance(address, tuple)), None)
         if port is None:
             return
@@ -136,12 +157,18 @@ class Demo(MultiService):
             self._out.flush()
 
     async def _stop(self) -> None:
+        if self._looking.running:
+            self._looking.stop()
         await super().stopService()  # type: ignore[no-untyped-call]  # as above
         await self._responder_port.stopListening()
         self._remove()
 
     def _remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _unexpected(failure: Failure) -> None:
+    _log.failure("Looking at the staple failed", failure=failure)
 
 
 def commands(port: int, ca_file: Path) -> tuple[str, str, str]:

@@ -295,7 +295,7 @@ tables = st.fixed_dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(tables)
 def test_any_tables_end_in_a_value_or_in_one_line(files: LeafFiles, table: dict[str, Any]) -> None:
     """Whatever stands in them, and whatever paths lead to."""

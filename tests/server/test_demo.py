@@ -8,12 +8,14 @@ import os
 import shlex
 import socket
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from server.client import is_open, visit
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
 from staplesrv.errors import OperatorError
@@ -88,6 +90,20 @@ class DemoTests(TestCase):
         for line in commands(self.port(demo), demo.ca_file):
             assert f"    {line}\n" in out.getvalue()
 
+    async def test_a_new_staple_is_told(self) -> None:
+        """Somebody who watches the terminal sees the refresh happen."""
+        events: list[LogEvent] = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        demo, _ = await self.start()
+        (site,) = demo.server.stapler.stage.live
+        demo._look()
+        site.entries[0].held = replace(site.entries[0].held)
+        demo._look()
+        demo._look()
+        told = [formatEvent(event) for event in events if "was replaced" in (formatEvent(event) or "")]
+        assert len(told) == 1
+
     async def test_nothing_is_left_behind(self) -> None:
         """Neither files nor listeners, its own responder's included."""
         demo, _ = await self.start()
@@ -102,6 +118,7 @@ class DemoTests(TestCase):
         out = io.StringIO()
         demo, _ = await self.start()
         out.close()
+        demo._looking.stop()
         demo._out = out
         demo._started([("127.0.0.1", 1)])
 
@@ -126,6 +143,7 @@ class DemoTests(TestCase):
         """None of the three programs could connect to it."""
         demo, out = await self.start()
         before = out.getvalue()
+        demo._looking.stop()
         demo._started(["/run/demo.sock"])
         assert out.getvalue() == before
 
