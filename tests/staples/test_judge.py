@@ -44,6 +44,18 @@ def test_a_forged_revocation_does_not_count(world: Any) -> None:
             JUDGE.stored(response_der, assignment.target, world.now + 2 * DAY)
 
 
+def test_an_old_revocation_must_have_been_sound(world: Any) -> None:
+    """What is over now and would not have passed in its own time is no revocation."""
+    assignment = world.assign()
+
+    def verify(response_der: bytes, target: Any, *, now: Any, rules: Any) -> Any:
+        raise ResponseRejected(RejectReason.STALE if now == world.now else RejectReason.SIGNER_EXPIRED, "no")
+
+    with pytest.raises(ResponseRejected) as caught:
+        Judge(Rules(), verify).stored(world.respond(assignment, "revoked", age=60), assignment.target, world.now)
+    assert caught.value.reason is RejectReason.STALE
+
+
 def test_a_filed_response_fails_as_a_fetched_one_would(world: Any) -> None:
     """What is wrong with a file becomes one of the kinds of failure."""
     assignment, other = world.assign(), world.assign(world.leaf("other.example"))

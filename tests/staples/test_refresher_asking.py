@@ -126,6 +126,35 @@ class TestAsking:
         assert world.asked == 1
         assert world.stored(assignment)
 
+    def test_removed_in_line_is_not_asked_about(self, world: Any) -> None:
+        """A certificate that is removed while it waits for its turn is passed over, and its slot is the next one's."""
+        pending = world.hold_answers()
+        refresher, assignments = world.make(), many(world, 4)
+        for assignment in assignments:
+            refresher.add(assignment)
+        refresher.remove(assignments[2].fingerprint)
+        pending[0].callback(world.good(assignments[0]))
+        assert [question.assignment for question in world.fetcher.questions] == [*assignments[:2], assignments[3]]
+
+    @pytest.mark.parametrize("method", ["lease", "load", "load_many", "save"])
+    def test_removed_while_the_store_is_busy(self, world: Any, method: str) -> None:
+        """Whatever the store is being asked when a certificate is removed, nobody is asked about it afterwards."""
+        busy: Deferred[None] = Deferred()
+        call = getattr(world.store, method)
+
+        async def slow(*args: Any, **kwargs: Any) -> Any:
+            await busy
+            return await call(*args, **kwargs)
+
+        setattr(world.store, method, slow)
+        refresher, assignment = world.make(), world.assign()
+        refresher.add(assignment)
+        asked = world.asked
+        refresher.remove(assignment.fingerprint)
+        busy.callback(None)
+        world.clock.pump([1.0] * 10)
+        assert world.asked == asked == (1 if method == "save" else 0)
+
     def test_a_removed_certificate_can_come_back(self, world: Any) -> None:
         """A certificate that is added again has its stored staple at once."""
         refresher, assignment = world.make(), world.assign()
@@ -159,6 +188,25 @@ class TestStop:
         world.stop()
         world.clock.pump([1.0] * 100)
         assert world.asked == 2
+
+    def test_a_stop_while_the_store_is_busy(self, world: Any) -> None:
+        """A stop while the lease is being asked for waits for it, gives it back, and asks nobody."""
+        busy: Deferred[None] = Deferred()
+        call = world.store.lease
+
+        async def lease(key: bytes) -> Any:
+            await busy
+            return await call(key)
+
+        world.store.lease = lease
+        refresher, assignment = world.make(), world.assign()
+        refresher.add(assignment)
+        stopped = world.refreshers.pop().stopService()
+        assert not stopped.called
+        busy.callback(None)
+        assert stopped.called
+        assert world.asked == 0
+        assert world.result(Deferred.fromCoroutine(call(assignment.fingerprint))) is not None
 
     def test_a_stopped_service_can_start_again(self, world: Any) -> None:
         """What was given up by a stop is taken up by the next start."""

@@ -404,6 +404,21 @@ class TestOurOwnBugs:
         world.pass_to_next(assignment)
         assert world.served(assignment)
 
+    def test_a_bug_about_what_was_stored_stops_nothing(self, world: Any) -> None:
+        """A verification that stumbles over what was stored is logged, and the responder is asked."""
+
+        def verify(*args: Any, **kwargs: Any) -> Any:
+            raise ZeroDivisionError
+
+        assignment = world.assign()
+        world.store_now(assignment, b"odd")
+        refresher = world.make(verify=verify)
+        refresher.add(assignment)
+        assert world.said(LogLevel.critical)
+        world.forget(assignment)
+        world.clock.pump([0.5] * 10)
+        assert world.served(assignment)
+
     def test_a_cancellation_from_elsewhere_is_a_failure(self, world: Any) -> None:
         """A fetch that somebody else cancels does not end the asking."""
         assignment = world.assign()

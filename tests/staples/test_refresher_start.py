@@ -219,6 +219,7 @@ class TestNobodyToAsk:
         refresher.add(assignment)
         assert world.served(assignment)
         assert found == [(leaf.fingerprint, leaf.issuer)]
+        assert refresher.issuer_found is not None
         world.pass_to_next(assignment)
         assert world.fetcher.questions[-1].assignment.target is not None
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -24,6 +25,7 @@ from staplesrv.errors import OperatorError
 from staplesrv.sources import utc
 from staplesrv.staples.stores import KEPT_AFTER, MAX_STORED, Store, StoreFailed
 from staplesrv.staples.stores.disk import DiskStore
+from staplesrv.staples.stores.lock import lock, unlock
 from staplesrv.staples.stores.memory import MemoryStore
 
 KEY = bytes(range(32))
@@ -434,6 +436,28 @@ class DiskStoreTests(StoreContract, TestCase):
         assert len(self.threads.waiting) == 4
         self.threads.run()
         assert [self.successResultOf(load) for load in loads] == [None] * 100
+
+
+def test_of_many_threads_one_has_the_lock(tmp_path: Path) -> None:
+    """However many take and give back a lock at once, with its file coming and going, one has it at a time."""
+    path, inside, taken = tmp_path / "lock", [], []
+
+    def contend() -> None:
+        for _ in range(300):
+            descriptor = lock(path)
+            if descriptor is not None:
+                inside.append(descriptor)
+                taken.append(len(inside))
+                inside.remove(descriptor)
+                unlock(path, descriptor)
+
+    threads = [threading.Thread(target=contend) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(taken) == {1}
+    assert not path.exists()
 
 
 class RealThreadTests(TestCase):
