@@ -64,7 +64,7 @@ def read_certificates(content: bytes) -> list[x509.Certificate]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return list(read(content))[:MAX_PUBLISHED]
-        except (ValueError, TypeError, UnsupportedAlgorithm):
+        except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
             continue
     return []
 

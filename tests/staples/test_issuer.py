@@ -16,6 +16,8 @@ CA = CertificateAuthority()
 BELOW = CA.intermediate()
 BOTH = [BELOW.certificate, CA.certificate]
 DER = CA.certificate.public_bytes(Encoding.DER)
+VERSION_3 = bytes.fromhex("a003020102")
+VERSION_8 = bytes.fromhex("a003020107")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,16 @@ def test_not_too_many() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"<html>", DER[:-1], DER + b"\x00", b"-----BEGIN CERTIFICATE-----\n", bytes(99)]
+    "content",
+    [
+        b"",
+        b"<html>",
+        DER[:-1],
+        DER + b"\x00",
+        DER.replace(VERSION_3, VERSION_8),
+        b"-----BEGIN CERTIFICATE-----\n",
+        bytes(99),
+    ],
 )
 def test_what_is_none(content: bytes) -> None:
     """What is no certificate gives none, and does not raise."""
