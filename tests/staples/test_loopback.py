@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -324,16 +325,18 @@ class HTTPSTests(LoopbackCase):
 
     def mktemp_directory(self) -> Path:
         """Make a directory."""
-        directory = Path(self.mktemp())
-        directory.mkdir(parents=True)
-        return directory
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        return Path(directory.name)
 
     def trust(self) -> None:
         """Let the platform trust the web CA."""
         bundle = self.mktemp_directory() / "ca.pem"
         bundle.write_bytes(self.WEB_CA.pem)
+        # OpenSSL reads the process's environment, not Python's copy of it.
+        before = os.environ.get("SSL_CERT_FILE")
         os.environ["SSL_CERT_FILE"] = str(bundle)
-        self.addCleanup(os.environ.pop, "SSL_CERT_FILE")
+        self.addCleanup(os.environ.pop if before is None else os.environ.__setitem__, "SSL_CERT_FILE", before)
 
     async def test_verified(self) -> None:
         """A trusted certificate for the right name is fine; the connection is kept and closed like others."""
