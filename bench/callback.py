@@ -66,11 +66,12 @@ def wrapper_alone(leaf: Leaf) -> float:
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.use_certificate(leaf.certificate)
     context.set_ocsp_server_callback(lambda _connection, _data: b"")
-    return per_call(wrapped(context, SSL.Connection(context)))
+    connection = SSL.Connection(context)
+    return per_call(wrapped(context, connection))
 
 
 def wrapped(context: SSL.Context, connection: SSL.Connection) -> Callable[[], Any]:
-    """Return a call of the callback as OpenSSL makes it."""
+    """Return a call of the callback as OpenSSL makes it; whoever calls it keeps the connection."""
     inside, outside = vars(context), vars(connection)
     call, nothing, ssl = inside["_ocsp_callback"], inside["_ocsp_data"], outside["_ssl"]
     return lambda: call(ssl, nothing)
