@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from urllib.parse import urlsplit
 
+from cryptography import x509
 from twisted.internet.defer import Deferred
 
 from staplesrv.ocsp.response import Revoked, Staple
@@ -91,11 +92,21 @@ class Case(Standing):
         called_off: What is being done was given up here, so that it is no failure.
         outrun_since: Since when another process is fetching, seconds since the epoch; None where none is.
         file: For a certificate whose responses come out of a file.
+        unsaved_issuer: The issuer's certificate that had to be fetched, and that the store does not have yet.
         waiters: Who waits for the end of the attempt under way.
         settlers: Who waits for the first outcome of all; None after it.
     """
 
-    __slots__ = ("called_off", "file", "outrun_since", "phase", "settlers", "under_way", "waiters")
+    __slots__ = (
+        "called_off",
+        "file",
+        "outrun_since",
+        "phase",
+        "settlers",
+        "under_way",
+        "unsaved_issuer",
+        "waiters",
+    )
 
     def __init__(self, assignment: Assignment, entry: Entry) -> None:
         super().__init__(assignment, entry)
@@ -104,6 +115,7 @@ class Case(Standing):
         self.called_off = False
         self.outrun_since: float | None = None
         self.file = FileWatch() if assignment.staple_file is not None else None
+        self.unsaved_issuer: x509.Certificate | None = None
         self.waiters = Waiters()
         self.settlers: Waiters | None = Waiters()
 

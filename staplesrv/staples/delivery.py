@@ -58,7 +58,8 @@ class Delivery:
             self.failed(case, FetchFailed(FailureKind.BAD_RESPONSE, problem, url=fetched.url))
             return
         if fetched.issuer is not None:
-            self._issuer_found(case, fetched.issuer)
+            case.unsaved_issuer = fetched.issuer
+            self.recognise(case, fetched.issuer)
         taken = case.answered(fetched, now, self._timing)
         self.totals[taken.value] += 1
         self._announcer.answered(case, taken, before, now)
@@ -75,7 +76,8 @@ class Delivery:
         self._announcer.failed(case, consequence, failure, now)
         case.attempt_over()
 
-    def _issuer_found(self, case: Case, issuer: x509.Certificate) -> None:
+    def recognise(self, case: Case, issuer: x509.Certificate) -> None:
+        """An issuer's certificate that no chain file holds was found, and verifies the leaf."""
         case.assignment = case.assignment.with_issuer(issuer)
         if self.issuer_found is None:
             return

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.internet.defer import CancelledError, Deferred
 
 from staplesrv.ocsp.response import ResponseRejected, Revoked, Staple, VerifiedResponse
@@ -15,6 +16,7 @@ from staplesrv.staples.case import Case, Phase
 from staplesrv.staples.delivery import Delivery
 from staplesrv.staples.failure import FailureKind, FetchFailed
 from staplesrv.staples.fetched import Conditional, Fetched
+from staplesrv.staples.issuer import find_target, issuer_key, read_certificates
 from staplesrv.staples.judge import Judge
 from staplesrv.staples.stores.guarded import GuardedStore
 from staplesrv.staples.timing import Timing
@@ -68,12 +70,16 @@ class Errands:
         self._announcer = announcer
 
     async def load(self, cases: Sequence[Case]) -> Mapping[bytes, bytes]:
-        """Ask the store for many responses, by fingerprint; nobody has verified them."""
-        return await self._store.load_many([case.assignment.fingerprint for case in cases])
+        """Ask the store for all that it has about many certificates; nobody has verified it."""
+        keys = [case.assignment.fingerprint for case in cases]
+        keys += [issuer_key(case.assignment.fingerprint) for case in cases if _lacks_issuer(case)]
+        return await self._store.load_many(keys)
 
-    def loaded(self, case: Case, response_der: bytes | None) -> None:
-        """Take what the store had, for a start; None for nothing."""
-        response = None
+    def loaded(self, case: Case, found: Mapping[bytes, bytes]) -> None:
+        """Take what the store had, for a start."""
+        if _lacks_issuer(case):
+            self._recall_issuer(case, found.get(issuer_key(case.assignment.fingerprint), b""))
+        response, response_der = None, found.get(case.assignment.fingerprint)
         if response_der is not None and not case.unwanted:
             try:
                 response = self._judged(case, response_der)
@@ -98,6 +104,7 @@ class Errands:
 
     async def keep(self, case: Case) -> None:
         """Bring the store up to date."""
+        await self._keep_issuer(case)
         key, response = case.assignment.fingerprint, case.unsaved
         if response is None:
             if case.unwanted:
@@ -109,6 +116,20 @@ class Errands:
         elif not saved and isinstance(response, Revoked):
             # A full disk can still be deleted from: no restart may find the staple from before.
             await self._store.remove(key)
+
+    async def _keep_issuer(self, case: Case) -> None:
+        # Without it the stored response could not be verified after a restart with the CA out of reach.
+        issuer, assignment = case.unsaved_issuer, case.assignment
+        if issuer is None:
+            return
+        key, der = issuer_key(assignment.fingerprint), issuer.public_bytes(Encoding.DER)
+        if await self._store.save(key, der, expires=assignment.not_after):
+            case.unsaved_issuer = None
+
+    def _recall_issuer(self, case: Case, content: bytes) -> None:
+        for issuer in read_certificates(content):
+            if find_target(case.assignment.leaf, [issuer]) is not None:
+                self._delivery.recognise(case, issuer)
 
     async def _fetch(self, case: Case) -> None:
         if case.called_off:
@@ -173,3 +194,7 @@ class Errands:
             return False
         case.set_due(now + OUTRUN_POLL, now)
         return True
+
+
+def _lacks_issuer(case: Case) -> bool:
+    return case.assignment.target is None and bool(case.assignment.issuer_urls)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -47,6 +48,15 @@ def find_target(leaf: x509.Certificate, candidates: Iterable[x509.Certificate]) 
         except NotIssuedBy:
             continue
     return None
+
+
+def issuer_key(fingerprint: bytes) -> bytes:
+    """Where a store has the issuer's certificate of a leaf: a key that is the fingerprint of nothing.
+
+    Args:
+        fingerprint: SHA-256 of the leaf's DER.
+    """
+    return hashlib.sha256(b"issuer of " + fingerprint).digest()
 
 
 def read_certificates(content: bytes) -> list[x509.Certificate]:

@@ -66,7 +66,7 @@ class Loading:
             while self._running and (cases := self._next()):
                 found = await self._find(cases)
                 for number, case in enumerate(cases, start=1):
-                    self._take(case, found.get(case.assignment.fingerprint))
+                    self._take(case, found)
                     if number % PER_TURN == 0:
                         await deferLater(self._reactor, 0)
         finally:
@@ -83,11 +83,11 @@ class Loading:
             _log.failure("Stored responses could not be loaded")
             return {}
 
-    def _take(self, case: Case, response_der: bytes | None) -> None:
+    def _take(self, case: Case, found: Mapping[bytes, bytes]) -> None:
         if case.phase is not Phase.LOADING:
             return
         try:
-            self._errands.loaded(case, response_der)
+            self._errands.loaded(case, found)
         except Exception:  # noqa: BLE001 - the same
             _log.failure("A stored response could not be taken")
         self._loaded(case)

@@ -6,13 +6,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel
 
 from staplesrv.staples.assignment import Assignment
 from staplesrv.staples.cache import Reason
 from staplesrv.staples.failure import FailureKind, FetchFailed
 from staplesrv.staples.fetched import Fetched
+from staplesrv.staples.issuer import issuer_key
 from staplesrv.staples.settings import Settings
+from staplesrv.testing import CertificateAuthority
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -222,6 +225,34 @@ class TestNobodyToAsk:
         assert refresher.issuer_found is not None
         world.pass_to_next(assignment)
         assert world.fetcher.questions[-1].assignment.target is not None
+
+    def test_an_issuer_that_had_to_be_fetched_is_kept(self, world: Any) -> None:
+        """After a restart with the CA out of reach its certificate comes out of the store, and the staple with it."""
+        leaf = world.leaf(issuer_urls=["http://ca.example/ca.der"])
+        assignment, full = Assignment.for_leaf(leaf.certificate, (), settings=world.settings), world.assign(leaf)
+        fetched = world.fetcher._judge(full, world.good(full))
+        world.fetcher.answer = lambda _: Fetched(fetched.response, URL, issuer=leaf.issuer)
+        world.make().add(assignment)
+        served = world.served(assignment)
+        world.fetcher.answer = lambda _: DOWN
+        found: list[Any] = []
+        refresher = world.restart()
+        refresher.issuer_found = lambda fingerprint, issuer: found.append((fingerprint, issuer))
+        refresher.add(assignment)
+        assert world.served(assignment) == served != b""
+        assert found == [(leaf.fingerprint, leaf.issuer)]
+
+    @pytest.mark.parametrize("stranger", [b"", b"junk", CertificateAuthority().pem])
+    def test_a_stored_issuer_is_believed_if_it_signed_the_leaf(self, world: Any, stranger: bytes) -> None:
+        """What stands in the issuer's place and did not sign the leaf is passed over."""
+        leaf = world.leaf(issuer_urls=["http://ca.example/ca.der"])
+        assignment = Assignment.for_leaf(leaf.certificate, (), settings=world.settings)
+        save = world.store.save(issuer_key(leaf.fingerprint), stranger, expires=assignment.not_after)
+        world.result(Deferred.fromCoroutine(save))
+        world.store_now(world.assign(leaf), world.good(world.assign(leaf)))
+        world.fetcher.answer = lambda _: DOWN
+        world.make().add(assignment)
+        assert world.served(assignment) == b""
 
     def test_a_hook_that_fails_costs_no_staple(self, world: Any) -> None:
         """An error of whoever wanted to know of the issuer goes to the log, and the staple is served."""
