@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from staplesrv.errors import OperatorError
-from staplesrv.server.listener import Listener, long_listeners, short_listeners
+from staplesrv.server.listener import DEFAULT_LISTEN, Listener, long_listeners, short_listeners
 from staplesrv.server.paths import folder_problem
 from staplesrv.server.place import Place
 from staplesrv.server.schema import ELSEWHERE, FileTable
@@ -102,8 +102,7 @@ def build(value: Mapping[str, Any], place: Place, base: Path, *, file: Path | No
     table = read_table(value, FileTable, place, elsewhere=ELSEWHERE)
     # The settings first: sites are many, and an error up there would only show after all of them were looked at.
     settings = Settings() if table.staples is None else read_settings(table.staples, place)
-    listeners = (*short_listeners(table.listen, place), *long_listeners(table.listeners, place))
-    _check_listeners(listeners, place)
+    listeners = _listeners(table, place)
     if not table.sites:
         raise place.error("sites", "there is none", "add a [[sites]] with certificate, private_key and static")
     sites = tuple(read_site(site, number, place, base) for number, site in enumerate(table.sites, 1))
@@ -112,13 +111,17 @@ def build(value: Mapping[str, Any], place: Place, base: Path, *, file: Path | No
     return Configuration(listeners, sites, settings, _state_dir(table.state_dir, place, base), file, place)
 
 
-def _check_listeners(listeners: tuple[Listener, ...], place: Place) -> None:
+def _listeners(table: FileTable, place: Place) -> tuple[Listener, ...]:
+    if table.listen is None and table.listeners is None:
+        return (Listener(DEFAULT_LISTEN),)
+    listeners = (*short_listeners(table.listen, place), *long_listeners(table.listeners, place))
     if not listeners:
-        raise place.error("listen", "is missing", 'name an endpoint, as in listen = "tcp:443"')
+        raise place.error("listen", "is empty", 'name an endpoint, as in listen = "tcp:443"')
     endpoints = [listener.endpoint for listener in listeners]
     twice = next((endpoint for endpoint in endpoints if endpoints.count(endpoint) > 1), None)
     if twice is not None:
         raise place.error("listen", f"{twice} is there twice", "keep one of them")
+    return listeners
 
 
 def _state_dir(text: str | None, place: Place, base: Path) -> Path | None:

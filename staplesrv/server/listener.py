@@ -17,6 +17,9 @@ TLS = Literal["modern", "intermediate"]
 DEFAULT_PROTOCOLS: tuple[str, ...] = ("h2", "http/1.1") if H2_ENABLED else ("http/1.1",)
 """ALPN names where none are given: HTTP/2 where its library is installed."""
 
+DEFAULT_LISTEN = "tcp:8443"
+"""Where to listen if nothing is said: a port that needs no privileges."""
+
 _OWN_TLS = ("ssl", "staple", "tls")
 _MAX_PORT = 65535
 

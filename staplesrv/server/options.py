@@ -12,9 +12,8 @@ from twisted.python import usage
 from staplesrv import __version__
 from staplesrv.errors import OperatorError
 from staplesrv.server.config import Configuration, build, load
+from staplesrv.server.listener import DEFAULT_LISTEN
 from staplesrv.server.place import CommandLine
-
-DEFAULT_LISTEN = "tcp:8443"
 
 _REPEATED = ("listen", "certificate", "private_key", "staple_file")
 _SITE_KEYS = (

@@ -146,8 +146,10 @@ class StaplesrvService(MultiService):
         # Before the certificates, so that no site appears without what is behind it.
         self.hosts.resources = {**self.hosts.resources, **contents}
         done = await self.stapler.reload([site.certificate for site in after.sites])
-        live = [site.loaded.certificate for site in self.stapler.stage.live]
-        self.hosts.resources = {certificate: self.hosts.resources[certificate] for certificate in live}
+        # Of the old those whose sites had to stay; of the new all, as the files of those not usable yet are watched.
+        live = {site.loaded.certificate for site in self.stapler.stage.live}
+        stayed = {certificate: one for certificate, one in self.hosts.resources.items() if certificate in live}
+        self.hosts.resources = {**stayed, **contents}
         self.configuration = after
         _log.info(
             "reloaded: {sites} sites, {swapped} with new certificates, {failures} that can't be used",
@@ -157,7 +159,12 @@ class StaplesrvService(MultiService):
         )
 
     async def _start(self) -> None:
-        await self.stapler.ready()
+        try:
+            await self.stapler.ready()
+        except CancelledError:
+            return
+        except Exception:  # noqa: BLE001 - a server without staples is better than none
+            _log.failure("Waiting for the first staples failed; listening all the same")
         # Waiting may have ended because the service did.
         if not self.running:
             return
@@ -170,8 +177,6 @@ class StaplesrvService(MultiService):
             self._started(addresses)
 
     def _start_failed(self, failure: Failure) -> None:
-        if failure.check(CancelledError):  # type: ignore[no-untyped-call]  # as above
-            return
         error = failure.value
         if isinstance(error, OperatorError) and self._give_up is not None:
             self._give_up(error)

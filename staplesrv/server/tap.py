@@ -73,7 +73,7 @@ def _warn_of_unreadable(files: tuple[Path, ...], identity: Identity) -> None:
     if unreadable:
         more = f" and {len(unreadable) - MOST} more" if len(unreadable) > MOST else ""
         _log.warn(
-            "User {uid} can't read {files}, so a reload would fail: let that user or its group read them",
+            "User {uid} can't read {files}, as a reload or a visitor will need: let that user or its group read them",
             uid=identity.uid,
             files=", ".join(map(str, unreadable[:MOST])) + more,
         )

@@ -64,6 +64,11 @@ def test_the_smallest_configuration(read: Read, tmp_path: Path) -> None:
     assert got.file == tmp_path / "a.toml"
 
 
+def test_without_a_listener_it_is_a_port_without_privileges(read: Read) -> None:
+    """The same as on the command line."""
+    assert read(f"[[sites]]\n{SITE}").listeners == (Listener("tcp:8443"),)
+
+
 def test_everything_at_once(read: Read, tmp_path: Path) -> None:
     """Every key of this version."""
     for name in ("rsa.pem", "rsa.key"):
@@ -154,8 +159,9 @@ def test_what_came_from_options_is_the_same_again(files: LeafFiles, tmp_path: Pa
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", 'listen: is missing; name an endpoint, as in listen = "tcp:443"'),
-        ("listen = []", 'listen: is missing; name an endpoint, as in listen = "tcp:443"'),
+        ("", "sites: there is none; add a [[sites]] with certificate, private_key and static"),
+        ("listen = []", 'listen: is empty; name an endpoint, as in listen = "tcp:443"'),
+        ("listen = []\nlisteners = []", 'listen: is empty; name an endpoint, as in listen = "tcp:443"'),
         ('listen = "tcp:1"', "sites: there is none; add a [[sites]] with certificate, private_key and static"),
         ('listen = ["tcp:1", "tcp:1"]', "listen: tcp:1 is there twice; keep one of them"),
         ("listen = [", "is not TOML: Invalid value (at end of document); mend it there"),
@@ -251,6 +257,21 @@ def test_a_resource_names_a_module_and_an_attribute(refuse: Refuse, name: str) -
 def test_a_staple_file_may_come_later(read: Read) -> None:
     """It is watched for."""
     assert read(f'{ONE_SITE}staple_file = "later.der"').sites[0].certificate.staple_file[0].name == "later.der"
+
+
+def test_every_file_that_is_read_later_is_named_once(read: Read, tmp_path: Path) -> None:
+    """For the question who can read them then."""
+    more = 'staple_file = "later.der"\nissuer = "fullchain.pem"'
+    names = ("a.toml", "fullchain.pem", "privkey.pem", "later.der", "www")
+    assert read(f"{ONE_SITE}{more}").files == tuple(tmp_path / name for name in names)
+
+
+def test_what_takes_a_restart_is_named(read: Read) -> None:
+    """Sites do not."""
+    before = read(ONE_SITE)
+    assert before.needs_restart_for(read(f'{ONE_SITE}names = ["a.example"]')) == ()
+    changed = read(f'state_dir = "x"\n{ONE_SITE.replace("443", "444")}[staples]\nnonce = true')
+    assert before.needs_restart_for(changed) == ("listen", "[staples]", "state_dir")
 
 
 def test_an_error_about_a_file_is_explained_by_its_key(read: Read, tmp_path: Path) -> None:

@@ -276,6 +276,36 @@ class ServiceTests(TestCase):
         assert (await visit(self.port(service), name="new.test")).answer.endswith(b"from www")
         assert len(service.hosts.resources) == 1
 
+    async def test_a_new_site_that_can_t_be_used_yet_appears_when_its_files_do_fit(self) -> None:
+        """With what is behind it, and without another signal."""
+        service = await self.started()
+        self.issue("new.test", "new-")
+        (self.folder / "new").mkdir()
+        (self.folder / "new" / "index.html").write_text("from new")
+        sound = (self.folder / "new-privkey.pem").read_bytes()
+        (self.folder / "new-privkey.pem").write_bytes((self.folder / "privkey.pem").read_bytes())
+        new = '[[sites]]\ncertificate = "new-fullchain.pem"\nprivate_key = "new-privkey.pem"\nstatic = "new"'
+        self.write(new)
+        service.reload_soon()
+        await self.said("reloaded: 2 sites, 0 with new certificates, 1 that can't be used")
+        (self.folder / "new-privkey.pem").write_bytes(sound)
+        await self.until(lambda: len(service.stapler.stage.live) == 2, "the new site")
+        assert (await visit(self.port(service), name="new.test")).answer.endswith(b"from new")
+
+    async def test_waiting_that_fails_is_no_reason_not_to_listen(self) -> None:
+        """A bug would be logged; visitors are served."""
+        service = self.service()
+
+        async def broken() -> None:
+            raise ZeroDivisionError
+
+        service.stapler.ready = broken  # type: ignore[method-assign]
+        service.privilegedStartService()
+        service.startService()
+        await self.said("serving on")
+        assert (await visit(self.port(service))).answer.endswith(b"from www")
+        assert len(self.flushLoggedErrors(ZeroDivisionError)) == 1
+
     async def test_a_reload_brings_another_folder(self) -> None:
         """Also where the certificate stays."""
         service = await self.started()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,8 +11,11 @@ from pathlib import Path
 
 import pytest
 from twisted.application.service import IServiceMaker
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.plugin import getPlugins
 
+from staplesrv.errors import OperatorError
+from staplesrv.server import tap
 from staplesrv.testing import LeafFiles
 
 ROOT = Path(__file__).parents[2]
@@ -90,6 +95,31 @@ def test_the_help_names_the_options(run: Run) -> None:
     assert done.returncode == 0
     assert "staplesrv [--config FILE" in done.stdout
     assert "--must-staple" in done.stdout
+
+
+def test_what_goes_wrong_late_ends_with_status_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twistd ends with 0 whenever the reactor was stopped; so the end of the process sees to it."""
+    at_exit: list[Callable[[], None]] = []
+    statuses: list[int] = []
+    monkeypatch.setattr(atexit, "register", at_exit.append)
+    monkeypatch.setattr(os, "_exit", statuses.append)
+    stopped: list[bool] = []
+
+    class Reactor:
+        def stop(self) -> None:
+            stopped.append(True)
+
+    events: list[LogEvent] = []
+    globalLogPublisher.addObserver(events.append)
+    try:
+        tap._Failure(Reactor()).report(OperatorError("tcp:443", "port 443 is in use", "stop the other one"))
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    assert [formatEvent(event) for event in events] == ["tcp:443: port 443 is in use; stop the other one"]
+    assert stopped == [True]
+    assert statuses == []
+    at_exit[0]()
+    assert statuses == [1]
 
 
 def test_twistd_lists_the_command() -> None:
