@@ -19,10 +19,10 @@ from twisted.internet.task import Clock
 from staplesrv import sources
 from staplesrv.staples.assignment import Assignment
 from staplesrv.staples.cache import Reason, StapleCache
+from staplesrv.staples.keeping.ticker import TICK
 from staplesrv.staples.refresher import Refresher
 from staplesrv.staples.settings import Settings
 from staplesrv.staples.stores.memory import MemoryStore
-from staplesrv.staples.ticker import TICK
 
 LIMIT_US = 1000
 

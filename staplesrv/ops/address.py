@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from staplesrv.staples.url import BadURL, parse_host
+from staplesrv.staples.asking.url import BadURL, parse_host
 
 HTTPS: Final = 443
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from staplesrv import __version__
-from staplesrv.server.check_command import check
-from staplesrv.server.config_command import config
-from staplesrv.server.program import Program
-from staplesrv.server.verify_command import verify
+from staplesrv.server.commands.check_command import check
+from staplesrv.server.commands.config_command import config
+from staplesrv.server.commands.program import Program
+from staplesrv.server.commands.verify_command import verify
 
 
 @click.group(cls=Program)

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from staplesrv.errors import OperatorError
-from staplesrv.server.listener import DEFAULT_LISTEN, Listener, long_listeners, short_listeners
-from staplesrv.server.paths import folder_problem
-from staplesrv.server.place import Place
-from staplesrv.server.schema import ELSEWHERE, FileTable
-from staplesrv.server.site import Site, read_site, same_names
-from staplesrv.server.staples_table import read_settings
-from staplesrv.server.table import read_table
-from staplesrv.server.toml_file import read_toml
+from staplesrv.server.configuration.listener import DEFAULT_LISTEN, Listener, long_listeners, short_listeners
+from staplesrv.server.configuration.paths import folder_problem
+from staplesrv.server.configuration.place import Place
+from staplesrv.server.configuration.schema import ELSEWHERE, FileTable
+from staplesrv.server.configuration.site import Site, read_site, same_names
+from staplesrv.server.configuration.staples_table import read_settings
+from staplesrv.server.configuration.table import read_table
+from staplesrv.server.configuration.toml_file import read_toml
 from staplesrv.staples.settings import Settings
 
 

@@ -24,13 +24,13 @@ from twisted.python.failure import Failure
 from staplesrv.errors import OperatorError
 from staplesrv.ops import text
 from staplesrv.server.config import Configuration
+from staplesrv.server.configuration.listener import short_listeners
+from staplesrv.server.configuration.place import CommandLine
+from staplesrv.server.configuration.site import Site
 from staplesrv.server.demo_page import DemoPage
-from staplesrv.server.listener import short_listeners
-from staplesrv.server.place import CommandLine
 from staplesrv.server.privileges import Identity
 from staplesrv.server.service import StaplesrvService
-from staplesrv.server.site import Site
-from staplesrv.server.web_site import QuietSite
+from staplesrv.server.web.web_site import QuietSite
 from staplesrv.staples.cache import Held
 from staplesrv.staples.settings import Settings
 from staplesrv.testing import CertificateAuthority, OCSPResponder

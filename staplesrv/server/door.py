@@ -9,10 +9,10 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from staplesrv.errors import OperatorError
-from staplesrv.server.hosts import Hosts
-from staplesrv.server.listener import Listener
-from staplesrv.server.place import Place
-from staplesrv.server.web_site import WebSite
+from staplesrv.server.configuration.listener import Listener
+from staplesrv.server.configuration.place import Place
+from staplesrv.server.web.hosts import Hosts
+from staplesrv.server.web.web_site import WebSite
 from staplesrv.tls.bound_ports import BoundPorts
 from staplesrv.tls.endpoint import with_tls
 from staplesrv.tls.stapler import Stapler

@@ -12,8 +12,8 @@ from twisted.python import usage
 from staplesrv import __version__
 from staplesrv.errors import OperatorError
 from staplesrv.server.config import Configuration, build, load
-from staplesrv.server.listener import DEFAULT_LISTEN
-from staplesrv.server.place import CommandLine
+from staplesrv.server.configuration.listener import DEFAULT_LISTEN
+from staplesrv.server.configuration.place import CommandLine
 
 _REPEATED = ("listen", "certificate", "private_key", "staple_file")
 _SITE_KEYS = (

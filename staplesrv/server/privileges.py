@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from staplesrv.errors import OperatorError
-from staplesrv.server.paths import file_problem, folder_problem
+from staplesrv.server.configuration.paths import file_problem, folder_problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,10 @@ from staplesrv import sources
 from staplesrv.errors import OperatorError
 from staplesrv.server import summary
 from staplesrv.server.config import Configuration
-from staplesrv.server.contents import Contents
 from staplesrv.server.door import Door
 from staplesrv.server.hang_up import HangUp
-from staplesrv.server.hosts import Hosts
+from staplesrv.server.web.contents import Contents
+from staplesrv.server.web.hosts import Hosts
 from staplesrv.staples.blocking import in_thread
 from staplesrv.tls.site import SiteCertificate
 from staplesrv.tls.stapler import Stapler

@@ -16,9 +16,9 @@ from twisted.logger import Logger
 
 from staplesrv.errors import OperatorError
 from staplesrv.ocsp.certid import Target
+from staplesrv.staples.asking.url import BadURL, WebURL
 from staplesrv.staples.issuer import find_target, shared
 from staplesrv.staples.settings import Settings
-from staplesrv.staples.url import BadURL, WebURL
 
 SHORT_LIVED = timedelta(days=7)
 """CA/Browser Forum BR 4.9.10: such certificates need no revocation information, and often have none."""

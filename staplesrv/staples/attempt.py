@@ -12,13 +12,13 @@ from twisted.internet.interfaces import IReactorTime
 from staplesrv import sources
 from staplesrv.ocsp.response import VerifiedResponse
 from staplesrv.sources import RandomBytes, WallClock
+from staplesrv.staples.asking.deadline import within
+from staplesrv.staples.asking.dialogue import Dialogue
+from staplesrv.staples.asking.fetched import Conditional, Fetched
+from staplesrv.staples.asking.published import PublishedIssuers
+from staplesrv.staples.asking.race import Race
 from staplesrv.staples.assignment import Assignment
-from staplesrv.staples.deadline import within
-from staplesrv.staples.dialogue import Dialogue
 from staplesrv.staples.failure import FailureKind, FetchFailed, most_telling
-from staplesrv.staples.fetched import Conditional, Fetched
-from staplesrv.staples.published import PublishedIssuers
-from staplesrv.staples.race import Race
 from staplesrv.staples.responder import ResponderClient
 from staplesrv.staples.settings import Settings
 

@@ -17,22 +17,22 @@ from twisted.internet.interfaces import IReactorTime
 from staplesrv import sources
 from staplesrv.ocsp.response import verify_response
 from staplesrv.sources import Uniform, WallClock
-from staplesrv.staples.announcer import Announcer
 from staplesrv.staples.assignment import Assignment
 from staplesrv.staples.cache import StapleCache
-from staplesrv.staples.case import Case, Phase, Status, why_never
-from staplesrv.staples.delivery import Delivery, IssuerFound
-from staplesrv.staples.dispatcher import Dispatcher
-from staplesrv.staples.errands import Errands, Fetches
-from staplesrv.staples.file_errands import FileErrands
-from staplesrv.staples.judge import Judge, Verify
-from staplesrv.staples.loading import Loading
+from staplesrv.staples.keeping.announcer import Announcer
+from staplesrv.staples.keeping.case import Case, Phase, Status, why_never
+from staplesrv.staples.keeping.delivery import Delivery, IssuerFound
+from staplesrv.staples.keeping.dispatcher import Dispatcher
+from staplesrv.staples.keeping.errands import Errands, Fetches
+from staplesrv.staples.keeping.file_errands import FileErrands
+from staplesrv.staples.keeping.judge import Judge, Verify
+from staplesrv.staples.keeping.loading import Loading
+from staplesrv.staples.keeping.tasks import Tasks
+from staplesrv.staples.keeping.ticker import Ticker
+from staplesrv.staples.keeping.timing import Timing
 from staplesrv.staples.settings import Settings
 from staplesrv.staples.stores import Store
 from staplesrv.staples.stores.guarded import GuardedStore
-from staplesrv.staples.tasks import Tasks
-from staplesrv.staples.ticker import Ticker
-from staplesrv.staples.timing import Timing
 
 SWEEP_EVERY = 24 * 3600.0
 """Seconds between two sweeps of the store."""

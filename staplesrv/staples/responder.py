@@ -20,15 +20,15 @@ from twisted.web.iweb import IPolicyForHTTPS
 from staplesrv import __version__, sources
 from staplesrv.ocsp.request import get_url
 from staplesrv.sources import WallClock
-from staplesrv.staples.agent import ResponderAgent
-from staplesrv.staples.answer import Answer, make_answer, refusal
-from staplesrv.staples.body import WholeBody, abandon, read_body
-from staplesrv.staples.connection import Connections, IResponderReactor, Pool
-from staplesrv.staples.deadline import within
+from staplesrv.staples.asking.agent import ResponderAgent
+from staplesrv.staples.asking.answer import Answer, make_answer, refusal
+from staplesrv.staples.asking.body import WholeBody, abandon, read_body
+from staplesrv.staples.asking.connection import Connections, IResponderReactor, Pool
+from staplesrv.staples.asking.deadline import within
+from staplesrv.staples.asking.url import BadURL, WebURL
 from staplesrv.staples.failure import FailureKind, FetchFailed
 from staplesrv.staples.issuer import read_certificates
 from staplesrv.staples.settings import Settings
-from staplesrv.staples.url import BadURL, WebURL
 
 __all__ = ["CONNECT_TIMEOUT", "Answer", "Method", "ResponderClient"]
 

@@ -11,8 +11,8 @@ from staplesrv.errors import OperatorError
 from staplesrv.ocsp.certid import HASHES
 from staplesrv.ocsp.response import MAX_RESPONSE, Rules
 from staplesrv.ocsp.schedule import Bounds
-from staplesrv.staples.no_proxy import is_pattern
-from staplesrv.staples.url import BadURL, WebURL, parse_host
+from staplesrv.staples.asking.no_proxy import is_pattern
+from staplesrv.staples.asking.url import BadURL, WebURL, parse_host
 
 AUTO = "auto"
 """The CertID hash that is SHA-1 first, and SHA-256 for responders that refuse it."""

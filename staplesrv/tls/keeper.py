@@ -16,7 +16,7 @@ from staplesrv.staples.assignment import Assignment
 from staplesrv.staples.attempt import Fetcher
 from staplesrv.staples.blocking import shielded
 from staplesrv.staples.cache import StapleCache
-from staplesrv.staples.errands import Fetches
+from staplesrv.staples.keeping.errands import Fetches
 from staplesrv.staples.refresher import Refresher
 from staplesrv.staples.responder import ResponderClient
 from staplesrv.staples.settings import Settings

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 
 from staplesrv import sources
 from staplesrv.staples.blocking import in_thread
-from staplesrv.staples.errands import Fetches
+from staplesrv.staples.keeping.errands import Fetches
 from staplesrv.staples.settings import Settings
 from staplesrv.staples.stores import Store
 from staplesrv.staples.stores.disk import DiskStore

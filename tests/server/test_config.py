@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from staplesrv.errors import OperatorError
 from staplesrv.server.config import Configuration, build, load
-from staplesrv.server.listener import Listener
-from staplesrv.server.place import Place
+from staplesrv.server.configuration.listener import Listener
+from staplesrv.server.configuration.place import Place
 from staplesrv.staples.settings import Settings
 from staplesrv.testing import LeafFiles
 from staplesrv.tls.site import SiteCertificate

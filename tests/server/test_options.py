@@ -9,7 +9,7 @@ import pytest
 from staplesrv import __version__
 from staplesrv.errors import OperatorError
 from staplesrv.server.config import load
-from staplesrv.server.listener import Listener
+from staplesrv.server.configuration.listener import Listener
 from staplesrv.server.options import Options
 from staplesrv.testing import LeafFiles
 

@@ -14,8 +14,8 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 
-from staplesrv.server.hosts import Hosts
-from staplesrv.server.web_site import WebSite
+from staplesrv.server.web.hosts import Hosts
+from staplesrv.server.web.web_site import WebSite
 from staplesrv.tls.site import SiteCertificate
 from staplesrv.tls.sni import SiteTable
 

@@ -17,11 +17,11 @@ from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 
 from staplesrv.ocsp.response import ResponseRejected, VerifiedResponse, verify_response
 from staplesrv.sources import utc
+from staplesrv.staples.asking.fetched import Conditional, Fetched
 from staplesrv.staples.assignment import Assignment
 from staplesrv.staples.cache import Entry, StapleCache
-from staplesrv.staples.case import Status
 from staplesrv.staples.failure import FailureKind, FetchFailed
-from staplesrv.staples.fetched import Conditional, Fetched
+from staplesrv.staples.keeping.case import Status
 from staplesrv.staples.refresher import Refresher
 from staplesrv.staples.settings import Settings
 from staplesrv.staples.stores import Store, StoreFailed

@@ -9,10 +9,10 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel
 
+from staplesrv.staples.asking.fetched import Fetched
 from staplesrv.staples.assignment import Assignment
 from staplesrv.staples.cache import Reason
 from staplesrv.staples.failure import FailureKind, FetchFailed
-from staplesrv.staples.fetched import Fetched
 from staplesrv.staples.issuer import issuer_key
 from staplesrv.staples.settings import Settings
 from staplesrv.testing import CertificateAuthority

@@ -32,10 +32,10 @@ from twisted.internet.task import Clock, deferLater
 from staplesrv.ocsp.certid import CertID, Target
 from staplesrv.ocsp.response import RejectReason, ResponseRejected, Rules, Staple, VerifiedResponse
 from staplesrv.sources import utc
+from staplesrv.staples.asking.fetched import Conditional, Fetched
 from staplesrv.staples.assignment import Assignment
 from staplesrv.staples.cache import StapleCache
 from staplesrv.staples.failure import FailureKind, FetchFailed
-from staplesrv.staples.fetched import Conditional, Fetched
 from staplesrv.staples.refresher import Refresher
 from staplesrv.staples.settings import Settings
 from staplesrv.staples.stores.memory import MemoryStore

@@ -14,9 +14,9 @@ from twisted.python.failure import Failure
 
 from staplesrv.ocsp.response import VerifiedResponse, verify_response
 from staplesrv.sources import utc
+from staplesrv.staples.asking.fetched import Conditional, Fetched
 from staplesrv.staples.assignment import Assignment
 from staplesrv.staples.failure import FailureKind, FetchFailed
-from staplesrv.staples.fetched import Conditional, Fetched
 from staplesrv.staples.stores.memory import MemoryStore
 from staplesrv.testing import CertificateAuthority, Leaf
 from staplesrv.tls.site import SiteCertificate

@@ -1,0 +1,1 @@
+"""The commands of `staplesrv`: check, verify and config."""

@@ -1,0 +1,98 @@
+"""The keys of the configuration, with their types, as they stand in TOML: nothing is checked here beyond that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from staplesrv.server.configuration.table import Misplaced
+
+Text = Annotated[str, Meta(description="a string")]
+File = Annotated[str, Meta(description="the path of a file, as a string")]
+Folder = Annotated[str, Meta(description="the path of a directory, as a string")]
+Files = Annotated[str | list[str], Meta(description="the path of a file, or a list of paths")]
+Texts = Annotated[list[str], Meta(description="a list of strings")]
+URL = Annotated[str, Meta(description="a URL, as a string")]
+Endpoints = Annotated[str | list[str], Meta(description='an endpoint like "tcp:443", or a list of them')]
+Switch = Annotated[bool, Meta(description="true or false")]
+Seconds = Annotated[float, Meta(description="a number of seconds")]
+Count = Annotated[int, Meta(description="a number of bytes")]
+URLs = Annotated[dict[str, str], Meta(description='a table of host = "URL"')]
+Table = Annotated[dict[str, Any], Meta(description="a table")]
+Tables = Annotated[list[dict[str, Any]], Meta(description="tables, each under a [[header]] in double brackets")]
+
+
+class FileTable(msgspec.Struct, kw_only=True):
+    """The file as a whole."""
+
+    listen: Endpoints | None = None
+    listeners: Tables | None = None
+    sites: Tables | None = None
+    staples: Table | None = None
+    state_dir: Folder | None = None
+    # The plan has more processes; one is what there is.
+    workers: Annotated[Literal[1], Meta(description="1, the one number that this version knows")] = 1
+
+
+class ListenerTable(msgspec.Struct, kw_only=True):
+    """One of `[[listeners]]`."""
+
+    endpoint: Annotated[str, Meta(description='an endpoint like "tcp:443"')]
+    tls: Annotated[Literal["modern", "intermediate"], Meta(description='"modern" or "intermediate"')] = "intermediate"
+    protocols: Annotated[list[Literal["h2", "http/1.1"]], Meta(description='a list of "h2" and "http/1.1"')] | None = (
+        None
+    )
+
+
+class SiteTable(msgspec.Struct, kw_only=True):
+    """One of `[[sites]]`."""
+
+    certificate: Files
+    private_key: Files | None = None
+    names: Texts | None = None
+    static: Folder | None = None
+    resource: Annotated[str, Meta(description='"package.module:attribute"')] | None = None
+    issuer: File | None = None
+    responder: URL | None = None
+    staple_file: Files | None = None
+    must_staple: Annotated[Literal["serve", "refuse"], Meta(description='"serve" or "refuse"')] = "serve"
+
+
+class StaplesTable(msgspec.Struct, kw_only=True):
+    """`[staples]`; what is left out is as in `staples.settings.Settings`."""
+
+    http_proxy: URL | None = None
+    no_proxy: Texts | None = None
+    responders: URLs | None = None
+    on_revoked: Annotated[Literal["drop", "refuse"], Meta(description='"drop" or "refuse"')] | None = None
+    missing_next_update: (
+        Annotated[float | Literal["reject"], Meta(description='a number of seconds, or "reject"')] | None
+    ) = None
+    allow_sha1: Switch | None = None
+    certid: Annotated[str, Meta(description='"auto", "sha1", "sha256", "sha384" or "sha512"')] | None = None
+    nonce: Switch | None = None
+    max_interval: Seconds | None = None
+    min_interval: Seconds | None = None
+    start_wait: Seconds | None = None
+    timeout: Seconds | None = None
+    max_response: Count | None = None
+
+
+def _keys(table: type[msgspec.Struct], advice: str) -> Mapping[str, Misplaced]:
+    return {field.encode_name: Misplaced("does not belong here", advice) for field in msgspec.structs.fields(table)}
+
+
+ELSEWHERE: Mapping[str, Misplaced] = {
+    **dict.fromkeys(
+        ("admin", "group", "proxy", "proxy_protocol_from", "redirect", "tunnel", "user", "wsgi"),
+        Misplaced("is not supported in this version", "remove it"),
+    ),
+    **_keys(StaplesTable, "move it into [staples]"),
+    **_keys(ListenerTable, "move it into one of [[listeners]]"),
+    **_keys(SiteTable, "move it into one of [[sites]]"),
+    **_keys(FileTable, "move it to the top of the file, above the first [table]"),
+}
+"""Keys that stand in the wrong table, or that only a later version knows."""

@@ -1,0 +1,159 @@
+"""One site of the configuration: its certificates, and what is behind them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from staplesrv.errors import OperatorError
+from staplesrv.server.configuration.paths import file_problem, folder_problem
+from staplesrv.server.configuration.place import Place
+from staplesrv.server.configuration.schema import ELSEWHERE, SiteTable
+from staplesrv.server.configuration.table import read_table
+from staplesrv.staples.asking.url import BadURL, WebURL
+from staplesrv.tls.site import SiteCertificate
+from staplesrv.tls.sni import normal_name
+
+_RESOURCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What an operator says about one site.
+
+    Args:
+        certificate: Names, certificates and keys, and how they are stapled.
+        static: The folder that is served; or
+        resource: `package.module:attribute`, a Twisted Web resource or a callable that makes one.
+        place: For errors.
+    """
+
+    certificate: SiteCertificate
+    static: Path | None
+    resource: str | None
+    place: Place = field(compare=False)
+
+    def explain(self, error: OperatorError) -> OperatorError | None:
+        """Say which key of this site an error is about that names one of its files; None where it names none."""
+        for key in ("certificate", "private_key", "issuer", "staple_file"):
+            value = getattr(self.certificate, key)
+            if error.where in map(str, value if isinstance(value, tuple) else (value,)):
+                problem = f"{error.where}: {error.problem}"
+                return self.place.error(error.key or key, problem, error.advice)
+        return None
+
+
+def read_site(value: object, number: int, place: Place, base: Path) -> Site:
+    """Make a site out of one of `[[sites]]`.
+
+    Args:
+        value: The table as it stands in the file.
+        number: Which one it is, from 1.
+        place: The file as a whole, for errors.
+        base: The folder that relative paths count from.
+
+    Raises:
+        OperatorError: a key is unknown or missing, its value can't be used, or a path leads to nothing.
+    """
+    here = place.within(_label(value, number))
+    table = read_table(value, SiteTable, here, elsewhere=ELSEWHERE)
+    static, resource = _content(table, here, base)
+    return Site(_certificate(table, here, base), static, resource, here)
+
+
+def same_names(sites: Sequence[Site]) -> OperatorError | None:
+    """Look for two sites with one name, as they stand in the configuration."""
+    seen: dict[bytes, Site] = {}
+    for site in sites:
+        for text in site.certificate.names:
+            name = normal_name(text)
+            # An IP address has none: no client sends one as a server name.
+            other = site if name is None else seen.setdefault(name, site)
+            if other is not site:
+                problem = f"{text} is also a name of {other.place.label}"
+                return site.place.error("names", problem, "leave it to one of them")
+    return None
+
+
+def _certificate(table: SiteTable, place: Place, base: Path) -> SiteCertificate:
+    certificate = _files(table.certificate, "certificate", place, base)
+    private_key = _files(table.private_key, "private_key", place, base)
+    issuer = _files(table.issuer, "issuer", place, base)
+    staple_file = _files(table.staple_file, "staple_file", place, base, may_be_missing=True)
+    names = _names(table.names, place)
+    responder = _responder(table.responder, place)
+    try:
+        return SiteCertificate(
+            certificate,
+            private_key,
+            names=names,
+            issuer=next(iter(issuer), None),
+            responder=responder,
+            staple_file=staple_file,
+            must_staple=table.must_staple,
+        )
+    except OperatorError as error:
+        # Numbers of files that don't agree.
+        raise place.error(error.key, error.problem, error.advice) from error
+
+
+def _label(value: object, number: int) -> str:
+    """Name a site by its number and its first name; nothing is known of the table yet."""
+    names = value.get("names") if isinstance(value, dict) else None
+    name = names[0] if isinstance(names, list) and names and isinstance(names[0], str) else ""
+    return f"site {number}" + (f" ({name[:100]})" if name and name.isprintable() else "")
+
+
+def _files(
+    value: str | list[str] | None, key: str, place: Place, base: Path, *, may_be_missing: bool = False
+) -> tuple[Path, ...]:
+    texts = [value] if isinstance(value, str) else value or []
+    if value == [] or not all(texts):
+        raise place.error(key, "is empty", "give the path of a file")
+    # Not resolved any further: a link may lead somewhere else tomorrow, as those of certificate renewers do.
+    paths = tuple(base / text for text in texts)
+    for path in paths:
+        if wrong := file_problem(path, may_be_missing=may_be_missing):
+            raise place.path_error(key, path, wrong)
+    return paths
+
+
+def _names(names: list[str] | None, place: Place) -> tuple[str, ...]:
+    if names == []:
+        raise place.error("names", "is empty", "name a host, or leave the key out: then the certificate's names count")
+    for name in names or ():
+        try:
+            normal_name(name)
+        except ValueError as error:
+            raise place.error("names", str(error), "use DNS names, *.NAME or IP addresses") from error
+    return tuple(names or ())
+
+
+def _responder(url: str | None, place: Place) -> str | None:
+    if not url:
+        # Empty: never ask. None: ask the certificate's own.
+        return url
+    try:
+        return str(WebURL.parse(url))
+    except BadURL as error:
+        raise place.error("responder", str(error), "give an http or https URL") from error
+
+
+def _content(table: SiteTable, place: Place, base: Path) -> tuple[Path | None, str | None]:
+    if table.static is not None and table.resource is not None:
+        raise place.error("resource", "static is there too", "keep one of them")
+    if table.resource is not None:
+        if not _RESOURCE.fullmatch(table.resource):
+            problem = f"{table.resource[:100]!a} names no attribute of a module"
+            raise place.error("resource", problem, 'write it like "package.module:attribute"')
+        return None, table.resource
+    if table.static is None:
+        raise place.error("static", "is missing", "name the directory to serve, or a resource")
+    if not table.static:
+        raise place.error("static", "is empty", "name the directory to serve")
+    folder = base / table.static
+    if wrong := folder_problem(folder):
+        raise place.path_error("static", folder, wrong)
+    return folder, None

@@ -1,0 +1,1 @@
+"""What is behind the TLS, through Twisted Web: folders of files and resources, by host."""

@@ -1,0 +1,106 @@
+"""HTTP behind the TLS: Twisted Web's Site, with the few things that a server on the open net has to see to."""
+
+# Twisted Web has no annotations, and each call would need a waiver of its own.
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.web import http, server
+from twisted.web.resource import IResource, getChildForRequest
+
+from staplesrv.server.web.hosts import Hosts
+from staplesrv.tls.connection import ServerConnection
+from staplesrv.tls.live_site import LiveSite
+
+SERVER = b"staplesrv"
+"""What the Server header says; a version would be of use to attackers alone."""
+
+
+class WebRequest(server.Request):
+    """A request that may name its target in every form that HTTP knows."""
+
+    def process(self) -> None:
+        """Find the resource and have it answer."""
+        if self.path.startswith(b"/") or self.path == b"*":
+            super().process()
+        elif b"://" in self.path:
+            self._to_origin_form()
+            super().process()
+        else:
+            self.setResponseCode(http.BAD_REQUEST)
+            self.setHeader(b"content-length", b"0")
+            self.finish()
+
+    def _to_origin_form(self) -> None:
+        # RFC 9112 §3.2.2: a server takes the absolute form too, and then goes by its host, not by the Host header.
+        host, slash, rest = self.path.partition(b"://")[2].partition(b"/")
+        self.path = slash + rest or b"/"
+        self.requestHeaders.setRawHeaders(b"host", [host])
+
+
+class QuietSite(server.Site):
+    """A Site without Twisted's access log, which goes to the program's own log, a line per request.
+
+    That log also takes its dates from the reactor's clock, which is not the wall's here (see `steady_time`). The Date
+    header does come from the wall clock.
+    """
+
+    noisy = False
+
+    def startFactory(self) -> None:
+        """Start nothing: without the log there is no use for the clock of its dates, which ticks each second."""
+
+    def stopFactory(self) -> None:
+        """Stop nothing."""
+
+    def log(self, request: http.Request) -> None:
+        """Log nothing."""
+
+
+class WebSite(QuietSite):
+    """What one listener serves.
+
+    Args:
+        hosts: Which site answers; may be shared.
+        protocols: ALPN names, the preferred one first.
+        reactor: For time-outs.
+    """
+
+    requestFactory = WebRequest
+
+    def __init__(self, hosts: Hosts, protocols: Sequence[str], reactor: IReactorTime) -> None:
+        super().__init__(None, reactor=reactor)
+        self._hosts = hosts
+        self._protocols = [protocol.encode() for protocol in protocols]
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """Return the ALPN names, for TLS that asks here."""
+        return self._protocols
+
+    def getResourceFor(self, request: Any) -> IResource:
+        """Find what answers: the site by the Host header, then the resource by the path."""
+        request.site = self
+        request.sitepath = copy.copy(request.prepath)
+        request.setHeader(b"server", SERVER)
+        root = self._hosts.find(request.getRequestHostname(), site_shown(request.channel))
+        found: IResource = getChildForRequest(root, request)
+        return found
+
+
+def site_shown(channel: Any) -> LiveSite | None:
+    """Return the site that a connection's handshake led to, if the client named one.
+
+    Args:
+        channel: Of a request: HTTP/1.1's, or the stream of HTTP/2's.
+    """
+    # An HTTP/2 stream has no transport by design; its connection has.
+    transport = channel.transport or getattr(channel, "_conn", channel).transport
+    handle = getattr(transport, "getHandle", lambda: None)()
+    if not isinstance(handle, ServerConnection) or handle.get_servername() is None:
+        return None
+    return handle.site

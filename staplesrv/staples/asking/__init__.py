@@ -1,0 +1,1 @@
+"""Below `responder` and `attempt`: how HTTP is spoken to responders, and what is said in one attempt."""
