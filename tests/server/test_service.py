@@ -8,6 +8,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from staplesrv.errors import OperatorError
 from staplesrv.server.config import load
 from staplesrv.server.service import StaplesrvService
 from staplesrv.testing import Behaviour, CertificateAuthority, OCSPResponder, listen
+from staplesrv.tls import reading
 
 CODE = """
 from twisted.web.static import Data
@@ -278,6 +280,7 @@ class ServiceTests(TestCase):
 
     async def test_a_new_site_that_can_t_be_used_yet_appears_when_its_files_do_fit(self) -> None:
         """With what is behind it, and without another signal."""
+        self.patch(reading, "PATIENCE", timedelta(seconds=0.1))
         service = await self.started()
         self.issue("new.test", "new-")
         (self.folder / "new").mkdir()
