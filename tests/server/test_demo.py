@@ -25,11 +25,6 @@ from staplesrv.server.privileges import Identity
 ANYWHERE = "tcp:0:interface=127.0.0.1"
 
 
-def left_behind() -> set[Path]:
-    """What demonstrations have left, this one or another."""
-    return set(Path(tempfile.gettempdir()).glob("staplesrv-demo-*"))
-
-
 class DemoTests(TestCase):
     """What a newcomer sees."""
 
@@ -122,9 +117,15 @@ class DemoTests(TestCase):
         demo._out = out
         demo._started([("127.0.0.1", 1)])
 
-    async def test_a_port_in_use_is_one_line(self) -> None:
+    def test_a_port_in_use_is_one_line(self) -> None:
         """And leaves no files."""
-        before = left_behind()
+        with tempfile.TemporaryDirectory() as folder:
+            self.patch(tempfile, "tempdir", folder)
+            self.assert_refused()
+            assert not list(Path(folder).iterdir())
+
+    def assert_refused(self) -> None:
+        """Start where somebody else listens."""
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             taken.listen()
@@ -132,7 +133,6 @@ class DemoTests(TestCase):
             with pytest.raises(OperatorError) as caught:
                 Demo(reactor, [f"tcp:{port}:interface=127.0.0.1"], out=io.StringIO())
         assert str(caught.value).startswith(f"--listen: tcp:{port}:interface=127.0.0.1: port {port} is in use; ")
-        assert left_behind() <= before
 
     async def test_a_bad_endpoint_is_one_line(self) -> None:
         """Before there is anything to clear away."""
