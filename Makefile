@@ -29,7 +29,7 @@ demo: $(VENV)/installed
 	@exec $(BIN)/twistd --nodaemon --pidfile= staplesrv --demo --listen tcp:$(PORT):interface=127.0.0.1
 
 test: $(VENV)/developed
-	$(BIN)/python -m pytest -m "not soak" $(ARGS)
+	$(BIN)/python -m pytest -m "not soak" --numprocesses auto --dist worksteal $(ARGS)
 
 soak: $(VENV)/developed
 	$(BIN)/python -m pytest -m soak $(ARGS)

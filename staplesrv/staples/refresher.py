@@ -9,6 +9,7 @@ happens in the reactor's thread; what blocks is done in other threads, one thing
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
@@ -135,11 +136,19 @@ class Refresher(Service):
         if case is not None:
             case.leave()
 
-    async def settled(self, fingerprint: bytes) -> None:
-        """Wait until a certificate has a staple, its first attempt is over, or it is clear that there will be none."""
+    async def settled(self, fingerprint: bytes, patience: timedelta = timedelta(0)) -> None:
+        """Wait until a certificate has a staple, or it is clear that there will be none for now.
+
+        Args:
+            fingerprint: SHA-256 of the leaf's DER.
+            patience: Until when failed attempts are repeated, by their back-off; zero is the first attempt alone.
+        """
+        end = self._delivery.now() + patience
         case = self._cases.get(fingerprint)
         if case is not None and case.settlers is not None:
             await case.settlers.wait()
+        while self.running and case is not None and case.is_hopeful(self._delivery.now(), end):
+            await case.watchers.wait()
 
     def refresh(self, fingerprint: bytes) -> Deferred[None]:
         """Ask about a certificate now, or join those who wait for the attempt that is under way.

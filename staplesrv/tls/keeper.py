@@ -86,7 +86,7 @@ class Keeper(MultiService):
                 self._cache.forget(entry.fingerprint)
 
     async def settled(self, assignments: Collection[Assignment], wait: timedelta) -> None:
-        """Wait until each has its staple, or its first attempt is over.
+        """Wait until each has its staple, or it is clear that it won't have one before the wait is over.
 
         Args:
             assignments: What was given to `keep`.
@@ -105,7 +105,7 @@ class Keeper(MultiService):
 
     def _group(self, assignments: Iterable[Assignment], wait: timedelta) -> Deferred[Any]:
         waiting = [
-            Deferred.fromCoroutine(self.refresher.settled(assignment.fingerprint)).addErrback(_end_of_wait)
+            Deferred.fromCoroutine(self.refresher.settled(assignment.fingerprint, wait)).addErrback(_end_of_wait)
             for assignment in assignments
         ]
         # Cancelling a DeferredList cancels what is in it, after which it fires as usual.

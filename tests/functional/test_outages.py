@@ -8,6 +8,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from functional.harness import Pki, is_listening, judge, look, patience, twistd, wait_until, write_config
 
 
@@ -22,6 +23,20 @@ def test_a_responder_that_comes_back_is_found_soon(pki: Pki, port: int, tmp_path
                 assert judge(look(port, "back.test")) == "none"
         pki.up()
         wait_until(lambda: judge(look(port, "back.test")) == "good", "the staple", timeout=15)
+
+
+def test_a_responder_that_starts_late_is_waited_for(pki: Pki, port: int, tmp_path: Path) -> None:
+    """Both started together and the responder slower by 2 s: the first handshake is stapled."""
+    pki.down()
+    config = write_config(tmp_path, port, pki.issue(tmp_path, "late.test").table())
+    with twistd(tmp_path, "--config", str(config)) as server:
+        server.wait_for("No new staple")
+        with patience(2) as longer:
+            while longer():
+                assert not is_listening(port)
+        pki.up()
+        wait_until(lambda: is_listening(port), "the port")
+        assert judge(look(port, "late.test")) == "good"
 
 
 def test_a_hanging_responder_hangs_no_handshake(pki: Pki, port: int, tmp_path: Path) -> None:
@@ -78,8 +93,9 @@ def test_a_reload_with_the_responder_dead_keeps_the_staple(pki: Pki, port: int, 
                 assert look(port, "reload.test").staple == staple
 
 
-def test_renewal_under_load_has_no_unstapled_moment(pki: Pki, port: int, tmp_path: Path) -> None:
-    """The new certificate appears together with its staple, also when the responder takes 2 s for it."""
+@pytest.mark.parametrize("moods", [["good"], ["try-later", "http-503", "good"]])
+def test_renewal_under_load_has_no_unstapled_moment(pki: Pki, port: int, tmp_path: Path, moods: list[str]) -> None:
+    """The new certificate appears together with its staple, also when the responder takes 2 s, or fails at first."""
     files = pki.issue(tmp_path, "renew.test")
     config = write_config(tmp_path, port, files.table())
     with twistd(tmp_path, "--config", str(config)) as server:
@@ -96,7 +112,8 @@ def test_renewal_under_load_has_no_unstapled_moment(pki: Pki, port: int, tmp_pat
         clients = [threading.Thread(target=load) for _ in range(3)]
         for client in clients:
             client.start()
-        pki.set("delay", 2)
+        pki.set("delay", 2 if moods == ["good"] else 0)
+        pki.behave(moods)
         pki.issue(tmp_path, "renew.test")
         server.signal(signal.SIGHUP)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -97,6 +98,33 @@ class TestAsking:
         assert not wait.called
         refresher.startService()
         assert wait.called
+
+    def test_settled_with_patience(self, world: Any) -> None:
+        """With patience `settled` also waits for later attempts, which come by their back-off and no sooner."""
+        world.fetcher.answer = lambda _: DOWN
+        refresher, assignment = world.make(), world.assign()
+        refresher.add(assignment)
+        wait = Deferred.fromCoroutine(refresher.settled(assignment.fingerprint, timedelta(seconds=10)))
+        world.pass_to_next(assignment)
+        asked = world.asked
+        assert not wait.called
+        world.fetcher.answer = world.good
+        world.pass_to_next(assignment)
+        assert wait.called
+        assert world.served(assignment)
+        assert world.asked == asked + 1
+
+    def test_patience_ends_where_hope_does(self, world: Any) -> None:
+        """When the next attempt would begin after its end, `settled` is over; so it is when the service stops."""
+        world.fetcher.answer = lambda _: DOWN
+        refresher, assignment = world.make(), world.assign()
+        refresher.add(assignment)
+        short = Deferred.fromCoroutine(refresher.settled(assignment.fingerprint, timedelta(seconds=0.1)))
+        long = Deferred.fromCoroutine(refresher.settled(assignment.fingerprint, timedelta(hours=1)))
+        assert short.called
+        assert not long.called
+        world.stop()
+        assert long.called
 
     @pytest.mark.parametrize("urls", [[], [URL]])
     def test_settled_where_there_is_nothing_to_wait_for(self, world: Any, urls: list[str]) -> None:

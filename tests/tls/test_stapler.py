@@ -84,14 +84,28 @@ class TestStart:
         place.go(0.5)
         assert ready.over
 
-    def test_failure_ends_the_wait(self, place: Place) -> None:
-        """A first attempt that failed ends the wait at once."""
+    def test_a_responder_that_is_down_is_waited_for(self, place: Place) -> None:
+        """What failed is tried again while the wait lasts: a responder that comes up meanwhile is not too late."""
         place.write()
         place.responders.down = True
         stapler = place.stapler()
         stapler.startService()
         ready = Outcome(stapler.ready())
-        place.go(2)
+        place.go(4)
+        assert not ready.over
+        place.responders.down = False
+        place.go(5)
+        assert ready.over
+        assert handshake(stapler.context_factory()).staple
+
+    def test_a_wait_without_hope_ends_early(self, place: Place) -> None:
+        """When the next attempt would come after the wait, there is nothing to wait for."""
+        place.write()
+        place.responders.down = True
+        stapler = place.stapler(settings=Settings(start_wait=timedelta(seconds=4)))
+        stapler.startService()
+        ready = Outcome(stapler.ready())
+        place.go(3.9)
         assert ready.over
 
     def test_no_responder(self, place: Place) -> None:

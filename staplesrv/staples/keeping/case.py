@@ -93,7 +93,8 @@ class Case(Standing):
         outrun_since: Since when another process is fetching, seconds since the epoch; None where none is.
         file: For a certificate whose responses come out of a file.
         unsaved_issuer: The issuer's certificate that had to be fetched, and that the store does not have yet.
-        waiters: Who waits for the end of the attempt under way.
+        waiters: Who asked for an attempt, and waits for its end.
+        watchers: Who waits for the end of the next attempt, whenever that is.
         settlers: Who waits for the first outcome of all; None after it.
     """
 
@@ -106,6 +107,7 @@ class Case(Standing):
         "under_way",
         "unsaved_issuer",
         "waiters",
+        "watchers",
     )
 
     def __init__(self, assignment: Assignment, entry: Entry) -> None:
@@ -117,6 +119,7 @@ class Case(Standing):
         self.file = FileWatch() if assignment.staple_file is not None else None
         self.unsaved_issuer: x509.Certificate | None = None
         self.waiters = Waiters()
+        self.watchers = Waiters()
         self.settlers: Waiters | None = Waiters()
 
     def set_due(self, due: datetime, now: datetime) -> None:
@@ -141,10 +144,16 @@ class Case(Standing):
         if settlers is not None:
             settlers.fire()
 
+    def is_hopeful(self, now: datetime, end: datetime) -> bool:
+        """Whether there is no staple, and another attempt begins before `end`."""
+        over = self.phase in (Phase.OVER, Phase.GONE)
+        return not over and self.held(now) is None and self.due < end.timestamp()
+
     def attempt_over(self) -> None:
         """An attempt came to its end, good or bad."""
         self.settle()
         self.waiters.fire()
+        self.watchers.fire()
 
     def call_off(self) -> None:
         """Give up the fetch that is under way or about to begin."""
@@ -155,6 +164,7 @@ class Case(Standing):
     def dismiss(self) -> None:
         """Tell everybody who waits that nothing more comes for now."""
         self.waiters.fire()
+        self.watchers.fire()
         if self.settlers is not None:
             self.settlers.fire()
 
