@@ -77,6 +77,8 @@ class WebURL:
             parts = urlsplit(text)
             port = parts.port
             host = parts.hostname
+            # A lone surrogate has no UTF-8, and so no escape.
+            target = quote(f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}", safe=_KEPT)
         except ValueError as error:
             raise BadURL(text, str(error)) from error
         if parts.scheme not in _DEFAULT_PORTS:
@@ -87,8 +89,6 @@ class WebURL:
             raise BadURL(text, "has no host")
         if port == 0:
             raise BadURL(text, "has port 0")
-        query = f"?{parts.query}" if parts.query else ""
-        target = quote(f"{parts.path or '/'}{query}", safe=_KEPT)
         if "[" in parts.netloc:
             host = _ipv6(text, host)
         url = cls(parts.scheme, _host(text, host), port or _DEFAULT_PORTS[parts.scheme], target)

@@ -6,7 +6,7 @@ import string
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from staplesrv.staples.asking.url import MAX_URL, BadURL, WebURL, parse_host
@@ -191,6 +191,7 @@ class TestJoin:
             self.BASE.join(location)
 
     @given(NASTY)
+    @example("\ud800")
     def test_no_location_ends_in_anything_but_a_url_or_a_refusal(self, location: str) -> None:
         """Whatever a Location says, the outcome is http, https or `BadURL`."""
         with suppress(BadURL):
