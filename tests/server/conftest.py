@@ -6,7 +6,6 @@ import warnings
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from staplesrv.testing import CertificateAuthority, LeafFiles
 
@@ -14,10 +13,6 @@ with warnings.catch_warnings():
     # Twisted's own module warns of what it uses itself when it is imported.
     warnings.simplefilter("ignore", DeprecationWarning)
     import twisted.web.static  # noqa: F401 - imported here so that no test is the first
-
-# A machine that does other things besides is no bug of ours.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
