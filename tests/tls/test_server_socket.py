@@ -76,7 +76,8 @@ class TestTCP:
     def test_name(self) -> None:
         """An interface may be a host's name."""
         (bound,) = bind_tcp("tcp:0", 0, "localhost")
-        bound.close()
+        with closing(bound):
+            assert bound.getsockname()[0] in {"127.0.0.1", "::1"}
 
     def test_not_inherited(self) -> None:
         """Child processes don't get the socket, and it does not block."""
@@ -166,6 +167,7 @@ class TestUNIX:
         # The lock of a process that is no more: Twisted's locks are links to process ids.
         (tmp_path / "s.lock").symlink_to("999999999")
         bound, remove = bind_unix("unix:s", path, 0o600, lock=True)
+        assert path.is_socket()
         bound.close()
         remove()
 
