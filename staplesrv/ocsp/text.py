@@ -21,7 +21,7 @@ UNREADABLE: Final = (
     x509.UnsupportedGeneralNameType,
     Warning,
 )
-"""What cryptography raises while an attribute of somebody's certificate is read.
+"""What cryptography raises while an attribute of somebody's certificate is read; KeyError for an unknown TLS feature.
 
 A `Warning` is about names that break the standard; it is raised only where Python is told to turn warnings into errors.
 """

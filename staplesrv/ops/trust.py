@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from service_identity import CertificateError, VerificationError
 from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 
+from staplesrv.ocsp.text import UNREADABLE
 from staplesrv.tls.client import Seen
+from staplesrv.tls.sni import is_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +45,12 @@ class Trust:
 def name_matches(leaf: x509.Certificate, host: str) -> bool:
     """Whether a certificate is for a host (RFC 9525); one whose names can't be read is for none."""
     try:
-        if _is_address(host):
+        if is_address(host):
             verify_certificate_ip_address(leaf, host)
         else:
             verify_certificate_hostname(leaf, host)
-    except (VerificationError, CertificateError):
-        return False
-    # What cryptography raises while it reads extensions, and service-identity for a host that is no name.
-    except (ValueError, KeyError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):
-        return False
-    except x509.UnsupportedGeneralNameType:
+    # A ValueError is also what service-identity raises for a host that is no name.
+    except (VerificationError, CertificateError, *UNREADABLE):
         return False
     return True
 
@@ -65,11 +61,3 @@ def _named_as_issuer(anchor: x509.Certificate, leaf: x509.Certificate) -> bool:
     except ValueError:
         # cryptography reads names late, and a server may show a leaf with a damaged one.
         return False
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID
 from twisted.logger import Logger
 
 from staplesrv.errors import OperatorError
 from staplesrv.ocsp.certid import Target
+from staplesrv.ocsp.text import UNREADABLE
 from staplesrv.staples.asking.url import BadURL, WebURL
 from staplesrv.staples.issuer import find_target, shared
 from staplesrv.staples.settings import Settings
@@ -116,15 +116,7 @@ class Assignment:
 def _extensions(leaf: x509.Certificate) -> x509.Extensions:
     try:
         return leaf.extensions
-    # KeyError: a TLS feature that cryptography has no name for.
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        UnsupportedAlgorithm,
-        x509.DuplicateExtension,
-        x509.UnsupportedGeneralNameType,
-    ) as error:
+    except UNREADABLE as error:
         _log.warn(
             "The extensions of certificate {serial:x} can't be read, so it counts as having none: {problem}",
             serial=leaf.serial_number,

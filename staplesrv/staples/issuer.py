@@ -9,11 +9,11 @@ from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from staplesrv.errors import NotIssuedBy
 from staplesrv.ocsp.certid import Target
+from staplesrv.ocsp.text import UNREADABLE
 
 SHARED_ISSUERS = 4096
 """Issuer certificates kept for sharing. The whole web PKI has fewer in use."""
@@ -74,7 +74,7 @@ def read_certificates(content: bytes) -> list[x509.Certificate]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return list(read(content))[:MAX_PUBLISHED]
-        except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
+        except UNREADABLE:
             continue
     return []
 

@@ -14,7 +14,6 @@ Without sockets it serves a look at ourselves, a test, and a check of a foreign 
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from OpenSSL import SSL
 
 from staplesrv.tls.client_context import Authentication, ClientOptions, Observed, Version
 from staplesrv.tls.handshake_failure import HandshakeFailed, failure
+from staplesrv.tls.sni import is_address
 
 __all__ = ["Authentication", "ClientSession", "HandshakeFailed", "Seen", "StapleClient", "Version"]
 
@@ -275,7 +275,7 @@ def _chunks(read: Callable[[int], bytes]) -> Iterator[bytes]:
 
 def _sni(server_name: str | None) -> bytes | None:
     """The name as SNI has it: A-labels in lower case without the last dot; None for an address."""
-    if not server_name or _is_address(server_name):
+    if not server_name or is_address(server_name):
         return None
     try:
         name = server_name.encode("ascii") if server_name.isascii() else idna.encode(server_name, uts46=True)
@@ -286,11 +286,3 @@ def _sni(server_name: str | None) -> bytes | None:
     if _NAME.fullmatch(name) is None:
         raise ValueError(f"no server name: {server_name!r}")
     return name
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

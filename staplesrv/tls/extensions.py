@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+
+from staplesrv.ocsp.text import UNREADABLE
 
 
 class UnreadableExtensions(ValueError):
@@ -20,13 +21,5 @@ def extensions(certificate: x509.Certificate) -> Mapping[x509.ObjectIdentifier, 
     """
     try:
         return {extension.oid: extension.value for extension in certificate.extensions}
-    # KeyError: a TLS feature that cryptography has no name for.
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        UnsupportedAlgorithm,
-        x509.DuplicateExtension,
-        x509.UnsupportedGeneralNameType,
-    ) as error:
+    except UNREADABLE as error:
         raise UnreadableExtensions(ascii(str(error))) from error

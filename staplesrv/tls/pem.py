@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.utils import CryptographyDeprecationWarning
 
 from staplesrv.errors import OperatorError
+from staplesrv.ocsp.text import UNREADABLE
 
 MAX_FILE = 1 << 20
 """Bytes of the largest file that is read; chains with their keys take a few thousand."""
@@ -127,7 +128,7 @@ def _certificate(where: str, number: int, block: bytes) -> x509.Certificate:
                 certificate.not_valid_after_utc,
             )
             return certificate
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+    except UNREADABLE as error:
         problem = f"certificate {number} in it can't be read"
         raise OperatorError(where, problem, "get the file again from where it was made") from error
 

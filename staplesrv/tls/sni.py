@@ -84,7 +84,7 @@ def normal_name(text: str) -> bytes | None:
         ValueError: it is no name.
     """
     name = text.strip().removesuffix(".")
-    if _is_address(name):
+    if is_address(name):
         return None
     star, rest = ("*.", name[2:]) if name.startswith("*.") else ("", name)
     encoded = star.encode() + _a_labels(rest).lower()
@@ -106,7 +106,8 @@ def _a_labels(name: str) -> bytes:
         raise ValueError(f"{name!a} is no DNS name: {error}") from error
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether a host is given as an IP address, which is never sent as a server name (RFC 6066 §3)."""
     try:
         ip_address(text)
     except ValueError:

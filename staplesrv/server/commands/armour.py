@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+
+from staplesrv.ocsp.text import UNREADABLE
 
 _BEGIN = re.compile(rb"-----BEGIN ([^-\x00-\x1f\x7f]{1,60})-----")
 _SEQUENCE = 0x30
@@ -124,7 +125,7 @@ def _certificate_ders(data: bytes) -> list[bytes]:
 def _load(der: bytes) -> x509.Certificate | None:
     try:
         return x509.load_der_x509_certificate(der)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
+    except UNREADABLE:
         return None
 
 

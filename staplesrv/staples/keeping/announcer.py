@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from twisted.logger import Logger, LogLevel
 
-from staplesrv.ocsp.certid import name_text
+from staplesrv.ocsp.text import UNREADABLE, name_text
 from staplesrv.sources import WallClock, utc
 from staplesrv.staples.assignment import Assignment
 from staplesrv.staples.cache import Reason
@@ -114,15 +113,7 @@ def names(assignment: Assignment) -> str:
     try:
         extension = assignment.leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         found = extension.value.get_values_for_type(x509.DNSName)
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        UnsupportedAlgorithm,
-        x509.ExtensionNotFound,
-        x509.DuplicateExtension,
-        x509.UnsupportedGeneralNameType,
-    ):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         found = []
     if not found:
         return name_text(assignment.leaf)
