@@ -6,16 +6,13 @@ them: no refresh of a staple is planned for after its cut-off, and no responder 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Final
 
 from staplesrv.ocsp.response import Staple, VerifiedResponse
-
-Uniform: TypeAlias = Callable[[float, float], float]
-"""A number drawn evenly between two others."""
+from staplesrv.sources import Uniform
 
 SECOND: Final = timedelta(seconds=1)
 MINUTE: Final = timedelta(minutes=1)

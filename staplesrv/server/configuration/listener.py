@@ -12,8 +12,8 @@ from twisted.web.http import H2_ENABLED
 from staplesrv.server.configuration.place import Place
 from staplesrv.server.configuration.schema import ELSEWHERE, ListenerTable
 from staplesrv.server.configuration.table import read_table
+from staplesrv.tls.preset import PresetName
 
-TLS = Literal["modern", "intermediate"]
 DEFAULT_PROTOCOLS: tuple[str, ...] = ("h2", "http/1.1") if H2_ENABLED else ("http/1.1",)
 """ALPN names where none are given: HTTP/2 where its library is installed."""
 
@@ -35,7 +35,7 @@ class Listener:
     """
 
     endpoint: str
-    tls: TLS = "intermediate"
+    tls: PresetName = "intermediate"
     protocols: tuple[str, ...] = DEFAULT_PROTOCOLS
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from staplesrv.ocsp.response import Staple, VerifiedResponse
-from staplesrv.ocsp.schedule import HOUR, Backoff, Bounds, refresh_at, retry_delay, unchanged_refresh_at
+from staplesrv.ocsp.schedule import LONG_LIFE, RESERVE, Backoff, Bounds, refresh_at, retry_delay, unchanged_refresh_at
 from staplesrv.sources import Uniform
 
 SPREAD = timedelta(seconds=60)
@@ -60,6 +60,6 @@ def polite(due: datetime, response: VerifiedResponse, now: datetime, max_age: ti
     if max_age is None:
         return due
     latest = response.this_update + 0.75 * response.lifetime
-    if response.lifetime >= 16 * HOUR:
-        latest = min(latest, response.expires - 8 * HOUR)
+    if response.lifetime >= LONG_LIFE:
+        latest = min(latest, response.expires - RESERVE)
     return max(due, min(now + max_age, latest))
