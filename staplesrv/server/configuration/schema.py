@@ -10,7 +10,6 @@ from msgspec import Meta
 
 from staplesrv.server.configuration.table import Misplaced
 
-Text = Annotated[str, Meta(description="a string")]
 File = Annotated[str, Meta(description="the path of a file, as a string")]
 Folder = Annotated[str, Meta(description="the path of a directory, as a string")]
 Files = Annotated[str | list[str], Meta(description="the path of a file, or a list of paths")]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
@@ -22,21 +21,6 @@ _MAX_VALUE = 256
 _DIGITS = re.compile(r"[0-9]+", re.ASCII)
 _MAX_AGE_DIRECTIVE = re.compile(r'max-age\s*=\s*"?([0-9]+)"?', re.ASCII | re.IGNORECASE)
 _NOT_CACHED = frozenset({"no-cache", "no-store"})
-
-
-@dataclass(frozen=True, slots=True)
-class Freshness:
-    """What the headers of a 200 or a 304 say.
-
-    Args:
-        etag: To be sent back as If-None-Match; None for none.
-        last_modified: To be sent back as If-Modified-Since, as it came; None for none.
-        max_age: How much longer the answer is said to be good; None where nothing is said.
-    """
-
-    etag: str | None = None
-    last_modified: str | None = None
-    max_age: timedelta | None = None
 
 
 def max_age(cache_control: Sequence[str], age: str | None = None) -> timedelta | None:
