@@ -12,8 +12,9 @@ from staplesrv.ops.address import Address, host_name
 from staplesrv.ops.check import judge
 from staplesrv.ops.probe import Question, observe
 from staplesrv.ops.trust import Trust
-from staplesrv.server.commands import armour, check_output, input_file, output, system_store
+from staplesrv.server.commands import check_output, input_file, output, system_store
 from staplesrv.server.commands.option_value import parse_timeout, parsed, rules, rules_options
+from staplesrv.staples import armour
 
 _TIMEOUT = "How long one connection may take; 10 unless given."
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 import click
 
 from staplesrv.errors import OperatorError
-from staplesrv.server.commands.armour import BrokenArmour
+from staplesrv.staples.armour import BrokenArmour
 
 MAX_FILE = 4 << 20
 """Bytes of a file that are read. A system's bundle of all roots has a quarter of a MiB."""
@@ -25,7 +25,7 @@ def read(name: str, decode: Callable[[bytes], _T], *, stdin: bool = False) -> _T
 
     Args:
         name: The file.
-        decode: From `armour`.
+        decode: From `staples.armour`.
         stdin: Whether `-` means the standard input.
 
     Raises:

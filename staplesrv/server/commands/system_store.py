@@ -9,7 +9,8 @@ from typing import Final
 
 from cryptography import x509
 
-from staplesrv.server.commands import armour, input_file
+from staplesrv.server.commands import input_file
+from staplesrv.staples import armour
 
 BUNDLES: Final = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Arch

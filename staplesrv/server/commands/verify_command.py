@@ -13,8 +13,9 @@ from staplesrv.errors import NotIssuedBy
 from staplesrv.ocsp.certid import Target
 from staplesrv.ocsp.response import ResponseRejected, verify_response
 from staplesrv.ops import text
-from staplesrv.server.commands import armour, input_file, judgement, output
+from staplesrv.server.commands import input_file, judgement, output
 from staplesrv.server.commands.option_value import parse_moment, parse_serial, parsed, rules, rules_options
+from staplesrv.staples import armour
 from staplesrv.staples.issuer import find_target
 
 EXIT_STATUS: Final = {"good": 0, "revoked": 1, "unknown": 1, "rejected": 2}

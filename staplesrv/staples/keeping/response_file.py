@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import binascii
-import re
 from pathlib import Path
 from typing import TypeAlias
 
+from staplesrv.staples.armour import BrokenArmour, find_response
 from staplesrv.staples.failure import FailureKind, FetchFailed
 from staplesrv.staples.plain_file import read_plain_file
 
@@ -15,10 +14,6 @@ Look: TypeAlias = tuple[int, ...]
 
 MAX_FILE = 256 * 1024
 """Bytes, in whichever form; what is inside of it is held to `max_response`."""
-
-_SEQUENCE = 0x30
-_TEXT = range(0x09, 0x80)
-_ARMOUR = re.compile(rb"-----BEGIN [^-\r\n]{1,64}-----([^-]*)-----END [^-\r\n]{1,64}-----")
 
 
 def examine(path: Path, seen: Look | None) -> tuple[Look, bytes | None]:
@@ -56,12 +51,10 @@ def decode(content: bytes, path: Path) -> bytes:
     Raises:
         FetchFailed: it is none of these.
     """
-    # A SEQUENCE, with a length octet that no text has behind a "0".
-    if content[:1] == bytes([_SEQUENCE]) and content[1:2] and content[1] not in _TEXT:
-        return content
-    armoured = _ARMOUR.search(content)
-    text = b"".join((armoured[1] if armoured else content).split())
     try:
-        return binascii.a2b_base64(text, strict_mode=True)
-    except binascii.Error as error:
-        raise FetchFailed(FailureKind.BAD_RESPONSE, f"{path}: neither DER nor PEM nor base64") from error
+        found = find_response(content)
+    except BrokenArmour as error:
+        raise FetchFailed(FailureKind.BAD_RESPONSE, f"{path}: {error}") from error
+    if found is None:
+        raise FetchFailed(FailureKind.BAD_RESPONSE, f"{path}: neither DER nor PEM nor base64")
+    return found

@@ -1,6 +1,6 @@
 """What a file holds: DER, PEM or bare base64. Told apart by content, never by the file's name.
 
-Pure: bytes in, DER out. `input_file` reads the bytes.
+Pure: bytes in, DER out.
 """
 
 from __future__ import annotations
@@ -77,10 +77,11 @@ def blocks(data: bytes) -> list[Block]:
     return found
 
 
-def response_der(data: bytes) -> bytes:
+def find_response(data: bytes) -> bytes | None:
     """Find the OCSP response in a file: DER, PEM under any label, or base64 alone.
 
-    What is none of these comes back as it is: whether it is a response is for the verification to say.
+    Returns:
+        DER as far as its wrapping tells; None where the file is none of these.
 
     Raises:
         BrokenArmour: PEM that can't be decoded.
@@ -88,10 +89,19 @@ def response_der(data: bytes) -> bytes:
     if _is_der(data):
         return data
     found = blocks(data)
-    named = [block for block in found if block.label == RESPONSE]
     if found:
-        return (named or found)[0].der
-    return _bare_base64(data) or data
+        return next((block for block in found if block.label == RESPONSE), found[0]).der
+    return _bare_base64(data)
+
+
+def response_der(data: bytes) -> bytes:
+    """Find the response as `find_response` does; what has none comes back as it is, for the verification to judge.
+
+    Raises:
+        BrokenArmour: PEM that can't be decoded.
+    """
+    found = find_response(data)
+    return data if found is None else found
 
 
 def certificates(data: bytes) -> list[x509.Certificate]:

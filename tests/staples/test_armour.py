@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staplesrv.server.commands.armour import Block, BrokenArmour, blocks, certificates, response_der
+from staplesrv.staples.armour import Block, BrokenArmour, blocks, certificates, response_der
 from staplesrv.testing import CertificateAuthority
 
 CA = CertificateAuthority()
