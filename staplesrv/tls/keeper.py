@@ -56,7 +56,7 @@ class Keeper(MultiService):
         self._reactor = reactor
         self._store = store
         self._cache = cache
-        self._client = ResponderClient(reactor, settings)
+        self._client = ResponderClient(reactor, settings, wall_clock=wall_clock)
         self._kept: set[bytes] = set()
         self.refresher = Refresher(
             reactor=reactor,

@@ -571,6 +571,12 @@ def test_presets(place: Place) -> None:
     assert handshake(stapler.context_factory(preset="intermediate"), max_version="TLSv1.2").staple
 
 
+def test_one_clock(place: Place) -> None:
+    """A Retry-After that is a date is compared with the clock that everything else goes by."""
+    place.write()
+    assert place.stapler().keeper._client._wall_clock == place.clock.seconds
+
+
 def test_state_directory(place: Place, tmp_path: Path) -> None:
     """With a state directory staples are files."""
     leaf = place.write()
