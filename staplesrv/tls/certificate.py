@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -16,14 +15,14 @@ from staplesrv.errors import OperatorError
 from staplesrv.staples.issuer import shared
 from staplesrv.tls import chain as chains
 from staplesrv.tls.extensions import UnreadableExtensions, extensions
-from staplesrv.tls.pem import PrivateKey, parse_certificates, parse_private_key, read
+from staplesrv.tls.pem import PrivateKey, parse_certificates, parse_private_key
 
 Extensions = Mapping[x509.ObjectIdentifier, x509.ExtensionType]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CertificateBundle:
-    """A leaf with everything that goes with it. `load_bundle` and `parse_bundle` make it and check it.
+    """A leaf with everything that goes with it. `parse_bundle` makes it and checks it.
 
     Args:
         leaf: The certificate that handshakes show.
@@ -64,10 +63,13 @@ def fingerprint(certificate: x509.Certificate) -> bytes:
     return hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
 
 
-def load_bundle(
-    certificate: Path, private_key: Path, issuer: Path | None = None, passphrase: bytes | None = None
+def parse_bundle(
+    certificate: tuple[str, bytes],
+    private_key: tuple[str, bytes],
+    issuer: tuple[str, bytes] | None = None,
+    passphrase: bytes | None = None,
 ) -> CertificateBundle:
-    """Read a certificate, its key and perhaps its issuer from PEM files.
+    """Make a bundle of a certificate, its key and perhaps its issuer, each given as its file's name and PEM text.
 
     Args:
         certificate: The leaf, then its chain; the root may be there or not.
@@ -76,23 +78,8 @@ def load_bundle(
         passphrase: For an encrypted key.
 
     Raises:
-        OperatorError: a file can't be read or doesn't fit the others. An expired leaf is no error.
+        OperatorError: a text holds nothing of use, or doesn't fit the others. An expired leaf is no error.
     """
-    return parse_bundle(
-        (str(certificate), read(certificate)),
-        (str(private_key), read(private_key)),
-        None if issuer is None else (str(issuer), read(issuer)),
-        passphrase,
-    )
-
-
-def parse_bundle(
-    certificate: tuple[str, bytes],
-    private_key: tuple[str, bytes],
-    issuer: tuple[str, bytes] | None = None,
-    passphrase: bytes | None = None,
-) -> CertificateBundle:
-    """Make a bundle of what `load_bundle` reads: pairs of what an error names as its place, and the PEM text."""
     leaf, *rest = parse_certificates(*certificate)
     key = parse_private_key(*private_key, passphrase)
     if not _fits(leaf, key):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from staplesrv.errors import OperatorError
 from staplesrv.testing import CertificateAuthority, Leaf
-from staplesrv.tls.certificate import CertificateBundle, fingerprint, load_bundle, parse_bundle
+from staplesrv.tls.certificate import CertificateBundle, fingerprint, parse_bundle
 
 ROOT = CertificateAuthority("root")
 MIDDLE = ROOT.intermediate("middle")
@@ -50,7 +50,7 @@ class TestWhatALeafSays:
     def test_files(self, tmp_path: Path) -> None:
         """A certificate and its key are read from their files."""
         files = LEAF.write(tmp_path)
-        loaded = load_bundle(files.certificate, files.private_key)
+        loaded = parse_bundle(*((str(file), file.read_bytes()) for file in files))
         assert loaded.leaf == LEAF.certificate
         assert loaded.chain == (MIDDLE.certificate,)
         assert loaded.private_key.public_key() == LEAF.key.public_key()
@@ -61,7 +61,9 @@ class TestWhatALeafSays:
         """Certificate and key may be in one file."""
         path = tmp_path / "both.pem"
         path.write_bytes(LEAF.key_pem() + LEAF.fullchain_pem)
-        assert load_bundle(path, path).chain == (MIDDLE.certificate,)
+        assert parse_bundle((str(path), path.read_bytes()), (str(path), path.read_bytes())).chain == (
+            MIDDLE.certificate,
+        )
 
     def test_names(self) -> None:
         """Names are the alternative names: DNS names, wildcards, then IP addresses."""
