@@ -15,8 +15,6 @@ from staplesrv.ocsp.hashing import HASHES, digest
 from staplesrv.ocsp.issued import is_issued_by
 from staplesrv.ocsp.text import name_text
 
-__all__ = ["HASHES", "CertID", "Entity", "Target", "issuer_entity", "name_text"]
-
 SHARED_ISSUERS: Final = 1024
 """Issuers whose names and hashes are kept: ten thousand leaves have a handful of them."""
 

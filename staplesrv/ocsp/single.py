@@ -10,7 +10,8 @@ from typing import Final
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509 import ocsp
 
-from staplesrv.ocsp.certid import HASHES, CertID, Target
+from staplesrv.ocsp.certid import CertID, Target
+from staplesrv.ocsp.hashing import HASHES
 from staplesrv.ocsp.rejection import RejectReason, ResponseRejected
 from staplesrv.ocsp.text import one_line
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Literal
 
 from staplesrv.errors import OperatorError
-from staplesrv.ocsp.certid import HASHES
+from staplesrv.ocsp.hashing import HASHES
 from staplesrv.ocsp.response import MAX_RESPONSE, Rules
 from staplesrv.ocsp.schedule import Bounds
 from staplesrv.staples.asking.no_proxy import is_pattern
@@ -32,7 +32,7 @@ class Settings:
         on_revoked: What becomes of a site whose certificate is revoked: "drop" the staple, or "refuse" handshakes.
         missing_next_update: How long a response without nextUpdate is good for; None refuses it.
         allow_sha1: Whether responses signed with SHA-1 count.
-        certid: The hash of the CertID in requests, a key of `ocsp.certid.HASHES` or `AUTO`.
+        certid: The hash of the CertID in requests, a key of `ocsp.hashing.HASHES` or `AUTO`.
         nonce: Whether requests carry a nonce.
         max_interval: The longest time between two refreshes.
         min_interval: The shortest one.

@@ -13,7 +13,8 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
 
 from staplesrv.errors import NotIssuedBy
-from staplesrv.ocsp.certid import HASHES, CertID, Entity, Target
+from staplesrv.ocsp.certid import CertID, Entity, Target
+from staplesrv.ocsp.hashing import HASHES
 from staplesrv.testing import CertificateAuthority, Leaf
 
 Resign = Callable[..., x509.Certificate]

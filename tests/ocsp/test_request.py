@@ -12,7 +12,8 @@ from cryptography.x509 import ocsp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staplesrv.ocsp.certid import HASHES, CertID, Target
+from staplesrv.ocsp.certid import CertID, Target
+from staplesrv.ocsp.hashing import HASHES
 from staplesrv.ocsp.request import MAX_GET_URL, encode_request, get_url
 
 cert_ids = st.sampled_from(sorted(HASHES)).flatmap(

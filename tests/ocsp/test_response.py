@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
 from staplesrv.errors import ResponderError, StaplesrvError
-from staplesrv.ocsp.certid import HASHES, Target
+from staplesrv.ocsp.certid import Target
+from staplesrv.ocsp.hashing import HASHES
 from staplesrv.ocsp.response import (
     MAX_RESPONSE,
     RejectReason,

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from staplesrv.ocsp.asn1 import HashAlgorithm, MaskAlgorithm, PSSAlgorithm, PSSParameters
-from staplesrv.ocsp.certid import HASHES, Target
+from staplesrv.ocsp.certid import Target
+from staplesrv.ocsp.hashing import HASHES
 from staplesrv.ocsp.pss import MAX_SALT, UnreadableParameters, read_pss
 from staplesrv.ocsp.response import RejectReason, ResponseRejected, Rules, VerifiedResponse
 from staplesrv.ocsp.signature import Scheme, WeakAlgorithm, plain_scheme
