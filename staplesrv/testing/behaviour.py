@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 
 class Behaviour(StrEnum):
-    """What a responder does with a question. BEHAVIOUR names follow RFC 6960 where it has one."""
+    """What a responder does with a question. Names follow RFC 6960 where it has one."""
 
     # Answers that a stapler may use.
     GOOD = "good"

@@ -1,7 +1,8 @@
 """The ASN.1 of an OCSP response (RFC 6960 §4.2.1), for encoding only.
 
 The builder in `cryptography` makes sound answers about one certificate. What a stapler must refuse is mostly what that
-builder does not offer, so the structures are spelled out here with `cryptography.hazmat.asn1`.
+builder does not offer, so the structures are spelled out here with `cryptography.hazmat.asn1`: once more than in
+`ocsp.asn1`, so that a slip in what judges a response is not repeated in what makes one.
 """
 
 from __future__ import annotations
