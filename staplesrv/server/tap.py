@@ -1,4 +1,4 @@
-"""What `twistd staplesrv` runs. The one place beside the command line that imports the global reactor.
+"""What `twistd staplesrv` runs. The one place of the server that imports the global reactor.
 
 Everything that can go wrong with what the operator gave goes wrong in `makeService`: before twistd forks, before it
 sheds privileges, and as one line on stderr with exit status 1. (An exception of Twisted's own kind would print a
