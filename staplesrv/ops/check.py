@@ -31,7 +31,7 @@ from staplesrv.ocsp.response import (
 )
 from staplesrv.ocsp.verified import CUT_OFF
 from staplesrv.ops import text
-from staplesrv.ops.report import Finding, Report, Staple, Verdict, VersionReport
+from staplesrv.ops.report import Finding, Report, Stapled, Verdict, VersionReport
 from staplesrv.ops.trust import Trust
 from staplesrv.staples.assignment import Assignment
 from staplesrv.staples.settings import Settings
@@ -114,11 +114,11 @@ def _seen(seen: Seen, now: datetime, *, host: str, trust: Trust, rules: Rules) -
     return VersionReport(seen.version, tuple(findings), seen, subject, staple)
 
 
-def _judged(response_der: bytes, target: Target, now: datetime, rules: Rules) -> Staple:
+def _judged(response_der: bytes, target: Target, now: datetime, rules: Rules) -> Stapled:
     try:
-        return Staple(response=_believed(response_der, target, now, rules))
+        return Stapled(response=_believed(response_der, target, now, rules))
     except ResponseRejected as rejected:
-        return Staple(rejected=rejected)
+        return Stapled(rejected=rejected)
 
 
 def _believed(response_der: bytes, target: Target, now: datetime, rules: Rules) -> VerifiedResponse:
@@ -139,7 +139,7 @@ def _believed(response_der: bytes, target: Target, now: datetime, rules: Rules) 
         return late
 
 
-def _about_staple(seen: Seen, subject: Assignment, staple: Staple | None, now: datetime) -> Finding:
+def _about_staple(seen: Seen, subject: Assignment, staple: Stapled | None, now: datetime) -> Finding:
     if not seen.staple:
         return _about_no_staple(subject)
     if staple is None:

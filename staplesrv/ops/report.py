@@ -49,8 +49,8 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Staple:
-    """What came with the handshake in place of a staple's promise: the bytes, judged.
+class Stapled:
+    """What a server stapled, judged: it may be anything, and is no staple in our own sense until it has passed.
 
     Args:
         response: What the bytes say, if they passed every check.
@@ -77,7 +77,7 @@ class VersionReport:
     findings: tuple[Finding, ...]
     seen: Seen | None = None
     subject: Assignment | None = None
-    staple: Staple | None = None
+    staple: Stapled | None = None
 
     @property
     def verdict(self) -> Verdict:
