@@ -199,7 +199,7 @@ class Refresher(Service):
     def tick(self, now: float) -> None:
         """Begin what is due at `now`, the wall clock in seconds since the epoch. Called twice a second.
 
-        With nothing due among 10,000 certificates this takes 1 us.
+        With nothing due among 10,000 certificates this takes 6 us (bench/refresher_tick.py).
         """
         self._dispatcher.tick(now)
         seconds = self._reactor.seconds()
