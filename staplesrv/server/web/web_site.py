@@ -43,6 +43,19 @@ class WebRequest(server.Request):
         self.requestHeaders.setRawHeaders(b"host", [host])
 
 
+class WebChannel(http.HTTPChannel):
+    """HTTP/1.1 that hangs up on an overlong line over TLS too."""
+
+    transport: Any
+
+    def lineLengthExceeded(self, line: bytes) -> None:  # noqa: ARG002 - Twisted's signature
+        """Refuse it, as Twisted refuses long headers of short lines."""
+        # Twisted's closes the transport alone. TLS then waits for the channel, which still is registered with it as a
+        # producer: the client heard nothing until the idle time-out.
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        self.loseConnection()
+
+
 class QuietSite(server.Site):
     """A Site without Twisted's access log, which goes to the program's own log, a line per request.
 
@@ -77,6 +90,10 @@ class WebSite(QuietSite):
         super().__init__(None, reactor=reactor)
         self._hosts = hosts
         self._protocols = [protocol.encode() for protocol in protocols]
+
+    def protocol(self) -> Any:
+        """Make what one connection speaks, until ALPN says otherwise."""
+        return http._GenericHTTPChannelProtocol(WebChannel())  # noqa: SLF001 - Twisted has no public way
 
     def acceptableProtocols(self) -> list[bytes]:
         """Return the ALPN names, for TLS that asks here."""

@@ -72,6 +72,20 @@ class WebSiteTests(TestCase):
         answer = await send(self.site, b"GET / HTTP/1.0\r\n\r\n")
         assert answer.endswith(b"this is a")
 
+    async def test_an_overlong_line_is_refused(self) -> None:
+        """And the channel leaves the transport before it closes it, since TLS waits for its producer."""
+        for start in (b"GET /", b"GET / HTTP/1.1\r\nA: "):
+            for end in (b"", b"\r\n\r\n"):
+                wire = Wire()
+                protocol = self.site.buildProtocol(None)
+                assert protocol is not None
+                protocol.makeConnection(wire)
+                protocol.dataReceived(start + b"x" * 17_000 + end)
+                assert wire.value().startswith(b"HTTP/1.1 400 ")
+                assert wire.disconnecting
+                assert wire.producer is None
+                protocol.connectionLost(Failure(ConnectionDone()))
+
     async def test_odd_hosts_get_the_first_site(self) -> None:
         """Or are a bad request; never a traceback."""
         for host in ("", "a" * 3000, "b.example/../", "\xff\xfe", "b.example:99999999", "[", ":", "%00", "b.example b"):
