@@ -313,6 +313,7 @@ class DiskStoreTests(StoreContract, TestCase):
         with pytest.raises(StoreFailed) as caught:
             await self.store.save(KEY, b"one", expires=LATER)
         assert isinstance(caught.value, OperatorError)
+        assert str(self.path()) in str(caught.value)
         assert caught.value.problem
         assert [file.name for file in self.directory.iterdir()] == [hexed(KEY)]
 

@@ -90,7 +90,8 @@ class DiskStore:
         try:
             return await shielded(Deferred.fromCoroutine(self._in_lane(key, call, *args, **kwargs)))
         except OSError as error:
-            where = str(error.filename or self._directory)
+            # Of a rename both names are there, and the new one stays.
+            where = str(error.filename2 or error.filename or self._directory)
             raise StoreFailed(where, error.strerror or type(error).__name__, ADVICE) from error
 
     async def _in_lane(self, key: bytes, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
