@@ -26,15 +26,24 @@ class WebRequest(server.Request):
 
     def process(self) -> None:
         """Find the resource and have it answer."""
-        if self.path.startswith(b"/") or self.path == b"*":
+        if self.path.startswith(b"/"):
             super().process()
+        elif self.path == b"*":
+            self._end(http.OK if self.method == b"OPTIONS" else http.NOT_ALLOWED)
         elif b"://" in self.path:
             self._to_origin_form()
             super().process()
         else:
-            self.setResponseCode(http.BAD_REQUEST)
-            self.setHeader(b"content-length", b"0")
-            self.finish()
+            self._end(http.BAD_REQUEST)
+
+    def _end(self, code: int) -> None:
+        self.setResponseCode(code)
+        self.setHeader(b"server", SERVER)
+        self.setHeader(b"date", http.datetimeToString())
+        if code == http.NOT_ALLOWED:
+            self.setHeader(b"allow", b"OPTIONS")
+        self.setHeader(b"content-length", b"0")
+        self.finish()
 
     def _to_origin_form(self) -> None:
         # RFC 9112 §3.2.2: a server takes the absolute form too, and then goes by its host, not by the Host header.
