@@ -125,6 +125,12 @@ class Program:
 
         wait_until(written, f"{text!r} in the output", timeout)
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self.process is not None
+        return self.process.pid
+
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         assert self.process is not None
@@ -247,3 +253,18 @@ def patience(seconds: float) -> Iterator[Callable[[], bool]]:
     """A bounded span: yields a callable that is true until `seconds` have passed."""
     end = time.monotonic() + seconds
     yield lambda: time.monotonic() < end
+
+
+def resident_kib(pid: int, what: str = "VmRSS") -> int:
+    """The resident size of a process; the most that it ever was with `VmHWM`, which `forget_peak` resets."""
+    return int(Path(f"/proc/{pid}/status").read_text().split(f"{what}:")[1].split()[0])
+
+
+def forget_peak(pid: int) -> None:
+    """Have `VmHWM` begin anew from what is resident now."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def descriptors(pid: int) -> int:
+    """How many file descriptors a process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - a name that vanishes meanwhile is no matter

@@ -8,15 +8,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from functional.harness import Pki, is_listening, judge, look, patience, twistd, wait_until, write_config
+from functional.harness import (
+    Pki,
+    is_listening,
+    judge,
+    look,
+    patience,
+    resident_kib,
+    twistd,
+    wait_until,
+    write_config,
+)
 
 HOUR = 3600
 FLAPPING = ("good", "http-503", "good", "try-later", "good", "garbage", "reset", "good", "bad-signature")
-
-
-def resident_kib(pid: int) -> int:
-    """The resident size of a process."""
-    return int(Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0])
 
 
 @pytest.mark.soak
