@@ -14,7 +14,7 @@ from staplesrv.server.configuration.place import Place
 from staplesrv.server.web.hosts import Hosts
 from staplesrv.server.web.web_site import WebSite
 from staplesrv.tls.bound_ports import BoundPorts
-from staplesrv.tls.endpoint import with_tls
+from staplesrv.tls.connections import Connections
 from staplesrv.tls.stapler import Stapler
 
 
@@ -51,12 +51,13 @@ class Door:
         """What is bound, as the sockets say."""
         return self.ports.addresses
 
-    def open(self, hosts: Hosts, stapler: Stapler) -> None:
+    def open(self, hosts: Hosts, stapler: Stapler, connections: Connections) -> None:
         """Listen, and serve.
 
         Args:
             hosts: Which site answers a request.
             stapler: Has the certificates.
+            connections: Holds clients to the limits.
 
         Raises:
             OperatorError: another process was faster.
@@ -65,7 +66,7 @@ class Door:
         context_factory = stapler.context_factory([name.encode() for name in protocols], preset=self.listener.tls)
         site = WebSite(hosts, protocols, self.reactor)
         try:
-            self.ports.listen(with_tls(site, context_factory, self.reactor))
+            self.ports.listen_tls(site, context_factory, connections)
         except OperatorError as error:
             raise _explained(error, self.place) from error
 

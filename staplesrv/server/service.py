@@ -26,6 +26,8 @@ from staplesrv.server.hang_up import HangUp
 from staplesrv.server.web.contents import Contents
 from staplesrv.server.web.hosts import Hosts
 from staplesrv.staples.blocking import in_thread
+from staplesrv.tls.connections import Connections
+from staplesrv.tls.limits import Limits
 from staplesrv.tls.site import SiteCertificate
 from staplesrv.tls.stapler import Stapler
 
@@ -46,6 +48,7 @@ class StaplesrvService(MultiService):
     Attributes:
         stapler: Keeps the staples.
         hosts: Leads requests to sites.
+        connections: What is open on them, and what became of the rest.
         doors: The sockets.
         contents: What is behind the sites, in place of what the configuration says; to be set before `prepare`.
     """
@@ -78,6 +81,7 @@ class StaplesrvService(MultiService):
         self.stapler.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
         HangUp(reactor, self.reload_soon).setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
         self.hosts = Hosts(lambda: self.stapler.stage.front.table, {})
+        self.connections = Connections(Limits(), reactor)
         self.doors: tuple[Door, ...] = ()
         self._starting: Deferred[None] | None = None
         self._reloading: Deferred[None] | None = None
@@ -169,7 +173,7 @@ class StaplesrvService(MultiService):
         if not self.running:
             return
         for door in self.doors:
-            door.open(self.hosts, self.stapler)
+            door.open(self.hosts, self.stapler, self.connections)
         addresses = [address for door in self.doors for address in door.addresses]
         line = summary.serving(addresses, self.stapler.stage.live, self._wall_clock())
         _log.info("{line}", line=line)

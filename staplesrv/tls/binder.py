@@ -39,7 +39,7 @@ class BoundSocket:
         remove: Callable[[], None] = lambda: None,
     ) -> None:
         self.socket = bound
-        self._factory = factory
+        self.factory = factory
         self._backlog = backlog
         self._remove = remove
 
@@ -50,7 +50,7 @@ class BoundSocket:
 
     def adopt(self, reactor: IReactorSocket) -> IListeningPort:
         """Hand the socket to the reactor, which takes a copy of its own."""
-        return reactor.adoptStreamPort(self.socket.fileno(), self.socket.family, cast("Any", self._factory))
+        return reactor.adoptStreamPort(self.socket.fileno(), self.socket.family, cast("Any", self.factory))
 
     def close(self) -> None:
         """Close it and clear away what belongs to it."""

@@ -2,23 +2,27 @@
 
 Theory of operation: Twisted's own parsers turn the description into an endpoint, on a stand-in for the reactor
 (`binder`) that binds and no more. So every description works that ends in TCP, UNIX or adopted sockets, wrappers such
-as `haproxy:` included. Each bound socket goes to the real reactor by `adoptStreamPort` in the end.
+as `haproxy:` included. In the end TLS is put straight on each bound socket, or on what a wrapper makes of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IAddress, IListeningPort, IProtocol, IProtocolFactory
+from twisted.internet.interfaces import IAddress, IListeningPort, IProtocol, IProtocolFactory, IReactorFDSet
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from staplesrv.errors import OperatorError
 from staplesrv.tls.binder import Binder, BoundSocket
+from staplesrv.tls.connections import Connections
+from staplesrv.tls.context_factory import ContextFactory
+from staplesrv.tls.memory_tls import MemoryTLSFactory
+from staplesrv.tls.port import TLSPort
 
 
 @implementer(IListeningPort)
@@ -71,19 +75,36 @@ class BoundPorts:
         return tuple(bound.socket.getsockname() for bound in self._bound)
 
     def listen(self, factory: IProtocolFactory) -> None:
-        """Listen on every socket, and serve with `factory`.
+        """Listen on every socket, and serve in clear text.
 
         Raises:
             OperatorError: another process was faster. Everything is closed then.
         """
         self._factory.wrapped = factory
-        try:
-            for bound in self._bound:
-                bound.listen(self.where)
-            self._ports = [bound.adopt(self._reactor) for bound in self._bound]
-        except OperatorError:
-            self.close()
-            raise
+        self._listen(lambda bound: bound.adopt(self._reactor))
+
+    def listen_tls(self, factory: IProtocolFactory, context_factory: ContextFactory, connections: Connections) -> None:
+        """Listen on every socket, and serve with TLS. The one place that picks the transport.
+
+        Args:
+            factory: Makes the protocols.
+            context_factory: Makes the TLS connections under them.
+            connections: Holds clients to the limits.
+
+        Raises:
+            OperatorError: another process was faster. Everything is closed then.
+        """
+        self._factory.wrapped = MemoryTLSFactory(context_factory, factory, connections, self._reactor)
+
+        def serve(bound: BoundSocket) -> IListeningPort:
+            if bound.factory is self._factory and IReactorFDSet.providedBy(self._reactor):
+                port = TLSPort(self._reactor, bound.socket, factory, context_factory, connections)
+                port.startListening()
+                return port
+            # Something stands between the socket and TLS (`haproxy:`), or there are no file descriptors.
+            return bound.adopt(self._reactor)
+
+        self._listen(serve)
 
     def startListening(self) -> None:
         """Do nothing: `listen` did it all."""
@@ -107,6 +128,15 @@ class BoundPorts:
     def add(self, bound: BoundSocket) -> None:
         """Take over a socket; the stand-in reactor calls this."""
         self._bound.append(bound)
+
+    def _listen(self, serve: Callable[[BoundSocket], IListeningPort]) -> None:
+        try:
+            for bound in self._bound:
+                bound.listen(self.where)
+            self._ports = [serve(bound) for bound in self._bound]
+        except OperatorError:
+            self.close()
+            raise
 
     def _settle(self, listening: Deferred[Any]) -> None:
         problems: list[BaseException | None] = []

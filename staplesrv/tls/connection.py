@@ -29,15 +29,15 @@ class ServerConnection(SSL.Connection):
     """A connection that counts its handshake when it is over.
 
     `outcome` is `STAPLED`, `missing:` with a reason, `RESUMED` or `NOT_ASKED`, final once the handshake is done; None
-    before the client's hello. `site` is what answers for the server name. `probe` keeps our own look at ourselves out
-    of the counters.
+    before the client's hello. `site` is what answers for the server name. `done` tells whether the handshake is over.
+    `probe` keeps our own look at ourselves out of the counters.
     """
 
     acceptable: Sequence[bytes] = ()
     outcome: str | None = None
     site: LiveSite | None = None
     probe: bool = False
-    _counted: bool = False
+    done: bool = False
 
     def do_handshake(self) -> None:
         """Go on with the handshake; see `SSL.Connection.do_handshake`."""
@@ -46,9 +46,9 @@ class ServerConnection(SSL.Connection):
 
     def count(self) -> None:
         """Count the finished handshake, once. For transports that do not call `do_handshake`."""
-        if self._counted:
+        if self.done:
             return
-        self._counted = True
+        self.done = True
         if self.site is not None and self.outcome is not None and not self.probe:
             self.site.handshakes[self.outcome] += 1
 

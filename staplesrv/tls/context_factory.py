@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 
 from OpenSSL import SSL
@@ -33,13 +34,14 @@ class ContextFactory:
         self._preset = preset
         self._protocols = tuple(protocols)
 
-    def connection(self, protocols: Sequence[bytes] = ()) -> ServerConnection:
-        """Make a connection in memory, to be set to accept.
+    def connection(self, protocols: Sequence[bytes] = (), socket: socket.socket | None = None) -> ServerConnection:
+        """Make a connection, to be set to accept.
 
         Args:
             protocols: ALPN names where the factory has none of its own.
+            socket: What it reads and writes; in memory where there is none.
         """
-        connection = ServerConnection(self._front.base(self._preset))
+        connection = ServerConnection(self._front.base(self._preset), socket)
         connection.acceptable = self._protocols or protocols
         return connection
 

@@ -9,24 +9,19 @@ from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.interfaces import (
     IAddress,
     IListeningPort,
-    IOpenSSLServerConnectionCreator,
     IProtocolFactory,
     IStreamServerEndpoint,
 )
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from staplesrv.errors import OperatorError
 from staplesrv.tls.bound_ports import BoundPorts
+from staplesrv.tls.connections import Connections
+from staplesrv.tls.context_factory import ContextFactory
+from staplesrv.tls.limits import Limits
+from staplesrv.tls.memory_tls import MemoryTLSFactory
 from staplesrv.tls.preset import PresetName
 from staplesrv.tls.stapler import Stapler
-
-
-def with_tls(
-    factory: IProtocolFactory, context_factory: IOpenSSLServerConnectionCreator, reactor: Any
-) -> IProtocolFactory:
-    """Put TLS under the protocols of a factory. The one place that decides which transport that is."""
-    return TLSMemoryBIOFactory(context_factory, False, factory, reactor)
 
 
 @implementer(IStreamServerEndpoint)
@@ -36,12 +31,17 @@ class StapleServerEndpoint:
     Args:
         reactor: The reactor.
         endpoint: What to listen on: an endpoint description, which is bound first and listens later, or an endpoint,
-            which is not touched until then.
+            which is not touched until then. TLS is straight on the socket for a description alone; an endpoint brings
+            a transport of its own, and Twisted's TLS goes on that.
         stapler: Has the certificates.
         protocols: ALPN names; without any the factory's own (`IProtocolNegotiationFactory`).
         preset: Mozilla's name for protocol versions and ciphers; the stapler's where None.
         own_stapler: Whether the stapler starts when this endpoint listens, and stops with its port. Otherwise it is a
             service that somebody else has started.
+        limits: What clients may take; the defaults where None.
+
+    Attributes:
+        connections: What is open now, and what became of the rest.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class StapleServerEndpoint:
         protocols: Sequence[bytes] = (),
         preset: PresetName | None = None,
         own_stapler: bool = False,
+        limits: Limits | None = None,
     ) -> None:
         self._reactor = reactor
         self._endpoint = endpoint
@@ -61,6 +62,7 @@ class StapleServerEndpoint:
         self._preset = preset
         self._own_stapler = own_stapler
         self._bound: BoundPorts | None = None
+        self.connections = Connections(limits or Limits(), reactor)
 
     def bind(self) -> None:
         """Bind the sockets and read the certificates, which may need privileges; nothing listens yet.
@@ -93,7 +95,7 @@ class StapleServerEndpoint:
         context_factory = self._stapler.context_factory(self._protocols, preset=self._preset)
         try:
             await self._stapler.ready()
-            port = await self._open(with_tls(factory, context_factory, self._reactor))
+            port = await self._open(factory, context_factory)
         except BaseException:
             self._close()
             if self._own_stapler:
@@ -101,13 +103,14 @@ class StapleServerEndpoint:
             raise
         return _OwningPort(port, self._stapler, self._reactor) if self._own_stapler else port
 
-    async def _open(self, factory: IProtocolFactory) -> IListeningPort:
+    async def _open(self, factory: IProtocolFactory, context_factory: ContextFactory) -> IListeningPort:
         bound, self._bound = self._bound, None
         if bound is None:
             assert not isinstance(self._endpoint, str)  # noqa: S101 - bind() saw to it
-            port: IListeningPort = await self._endpoint.listen(factory)
+            wrapped = MemoryTLSFactory(context_factory, factory, self.connections, self._reactor)
+            port: IListeningPort = await self._endpoint.listen(wrapped)
             return port
-        bound.listen(factory)
+        bound.listen_tls(factory, context_factory, self.connections)
         return bound
 
     def _close(self) -> None:

@@ -8,6 +8,8 @@ contract test runs both.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from enum import Enum
+from functools import partial
 from typing import Any, Protocol
 
 from OpenSSL import SSL
@@ -19,6 +21,15 @@ _ALERT_FATAL = 2  # SSL_TLSEXT_ERR_ALERT_FATAL
 _HANDSHAKE_FAILURE = 40  # RFC 8446 §6.2: also what a server without a certificate says
 
 _OPENSSL_3_6_0 = 0x30600000
+
+_RECORD = 16384  # RFC 8446 §5.1: no record has more plaintext, and SSL_read gives one at most
+
+
+class Want(Enum):
+    """What the socket must be before a call that could not finish is repeated."""
+
+    READABLE = "readable"
+    WRITABLE = "writable"
 
 
 class Calls(Protocol):
@@ -39,6 +50,24 @@ class Calls(Protocol):
     def on_server_name(self, context: SSL.Context, choose: Choose, refusing: SSL.Context) -> None:
         """Have `choose` pick the context of each connection; `refusing` has no certificate, for where that is all."""
 
+    def accept(self, connection: SSL.Connection) -> None:
+        """Make a new connection on a socket the server's side of one that the calls below are for."""
+
+    def handshake(self, connection: SSL.Connection) -> Want | None:
+        """Go on with the handshake; None when it is done."""
+
+    def read(self, connection: SSL.Connection) -> bytes | Want:
+        """Read at most one record's plaintext; nothing at all after the peer's close_notify.
+
+        OpenSSL holds back nothing that the socket has not: what is left shows as a readable socket.
+        """
+
+    def write(self, connection: SSL.Connection, data: bytes | memoryview) -> int | Want:
+        """Write, and return how much of it. What could not be written must be offered again, as much or more of it."""
+
+    def close(self, connection: SSL.Connection) -> Want | None:
+        """Send a close_notify; None when it is sent. Reading goes on."""
+
 
 class PrivateCalls:
     """The calls on pyOpenSSL's private bindings.
@@ -58,6 +87,22 @@ class PrivateCalls:
         self._set_algorithms: Callable[[Any, bytes], int] = lib.SSL_CTX_set1_sigalgs_list
         self._set_callback: Callable[[Any, Any], object] = lib.SSL_CTX_set_tlsext_servername_callback
         self._clear_errors: Callable[[], None] = lib.ERR_clear_error
+        self._do_handshake: Callable[[Any], int] = lib.SSL_do_handshake
+        self._read: Callable[[Any, Any, int], int] = lib.SSL_read
+        self._write: Callable[[Any, Any, int], int] = lib.SSL_write
+        self._shutdown: Callable[[Any], int] = lib.SSL_shutdown
+        self._set_accept_state: Callable[[Any], None] = lib.SSL_set_accept_state
+        self._clear_mode: Callable[[Any, int], int] = lib.SSL_clear_mode
+        self._get_error: Callable[[Any, int], int] = lib.SSL_get_error
+        self._unpack: Callable[[Any, int], bytes] = ffi.unpack
+        self._from_buffer: Callable[[memoryview], Any] = ffi.from_buffer
+        # One for all connections: what SSL_read puts there is copied out before anything else runs.
+        self._plaintext: Any = ffi.new("char[]", _RECORD)
+        # Off: pyOpenSSL's defaults of one record per SSL_write, where a call could fill the socket, and of reading on
+        # after a record without plaintext, where a client that sends nothing else would hold the reactor.
+        self._unwanted_modes: int = lib.SSL_MODE_ENABLE_PARTIAL_WRITE | lib.SSL_MODE_AUTO_RETRY
+        self._wants = {lib.SSL_ERROR_WANT_READ: Want.READABLE, lib.SSL_ERROR_WANT_WRITE: Want.WRITABLE}
+        self._zero_return: int = lib.SSL_ERROR_ZERO_RETURN
 
     def shown(self, connection: SSL.Connection) -> Hashable:
         """Return the address of the certificate: 0.2 us, where asking for the certificate itself takes 9."""
@@ -98,6 +143,51 @@ class PrivateCalls:
         context._tlsext_servername_callback = handle  # noqa: SLF001 - pyOpenSSL's own place; keeps it alive
         self._set_callback(context._context, handle)  # noqa: SLF001 - the SSL_CTX* itself
 
+    # From here on the hot path: no exception where nothing is wrong, which halves what pyOpenSSL's methods cost. An
+    # error that some earlier call left in the thread's queue would be taken for one of this call: SSL_get_error(3).
+
+    def accept(self, connection: SSL.Connection) -> None:
+        """Set what TLS straight on a socket wants."""
+        ssl = connection._ssl  # noqa: SLF001 - the SSL* itself, here and below
+        self._clear_mode(ssl, self._unwanted_modes)
+        self._set_accept_state(ssl)
+
+    def handshake(self, connection: SSL.Connection) -> Want | None:
+        """Go on with the handshake."""
+        self._clear_errors()
+        result = self._do_handshake(connection._ssl)  # noqa: SLF001
+        return None if result == 1 else self._want(connection, result)
+
+    def read(self, connection: SSL.Connection) -> bytes | Want:
+        """Read a record."""
+        self._clear_errors()
+        count = self._read(connection._ssl, self._plaintext, _RECORD)  # noqa: SLF001
+        if count > 0:
+            return self._unpack(self._plaintext, count)
+        if self._get_error(connection._ssl, count) == self._zero_return:  # noqa: SLF001
+            return b""
+        return self._want(connection, count)
+
+    def write(self, connection: SSL.Connection, data: bytes | memoryview) -> int | Want:
+        """Write as many records as the socket takes; all of the data or nothing counts as written."""
+        self._clear_errors()
+        buffer = data if type(data) is bytes else self._from_buffer(data)  # type: ignore[arg-type]
+        count = self._write(connection._ssl, buffer, len(data))  # noqa: SLF001
+        return count if count > 0 else self._want(connection, count)
+
+    def close(self, connection: SSL.Connection) -> Want | None:
+        """Send a close_notify."""
+        self._clear_errors()
+        result = self._shutdown(connection._ssl)  # noqa: SLF001
+        return None if result >= 0 else self._want(connection, result)
+
+    def _want(self, connection: SSL.Connection, result: int) -> Want:
+        want = self._wants.get(self._get_error(connection._ssl, result))  # noqa: SLF001
+        if want is None:
+            connection._raise_ssl_error(connection._ssl, result)  # noqa: SLF001 - also raises what a callback raised
+            raise SSL.Error([])  # it raises for everything but the wants above and success
+        return want
+
 
 class PublicCalls:
     """The calls on pyOpenSSL's public API."""
@@ -125,6 +215,49 @@ class PublicCalls:
             connection.set_context(choose(connection) or refusing)
 
         context.set_tlsext_servername_callback(callback)
+
+    def accept(self, connection: SSL.Connection) -> None:
+        """Take the server's side."""
+        connection.set_accept_state()
+
+    def handshake(self, connection: SSL.Connection) -> Want | None:
+        """Go on with the handshake."""
+        # Not the method of a subclass, which may do more than that.
+        return _finished(partial(SSL.Connection.do_handshake, connection))
+
+    def read(self, connection: SSL.Connection) -> bytes | Want:
+        """Read a record."""
+        try:
+            return connection.recv(_RECORD)
+        except SSL.ZeroReturnError:
+            return b""
+        except SSL.WantReadError:
+            return Want.READABLE
+        except SSL.WantWriteError:
+            return Want.WRITABLE
+
+    def write(self, connection: SSL.Connection, data: bytes | memoryview) -> int | Want:
+        """Write a record."""
+        try:
+            return connection.send(data)
+        except SSL.WantReadError:
+            return Want.READABLE
+        except SSL.WantWriteError:
+            return Want.WRITABLE
+
+    def close(self, connection: SSL.Connection) -> Want | None:
+        """Send a close_notify."""
+        return _finished(connection.shutdown)
+
+
+def _finished(call: Callable[[], object]) -> Want | None:
+    try:
+        call()
+    except SSL.WantReadError:
+        return Want.READABLE
+    except SSL.WantWriteError:
+        return Want.WRITABLE
+    return None
 
 
 def _choose_calls() -> Calls:

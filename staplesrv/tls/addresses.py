@@ -1,0 +1,47 @@
+"""The addresses of sockets, as Twisted and the limits want them."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+
+_MAPPED = "::ffff:"
+"""How a socket that takes IPv4 and IPv6 alike shows IPv4 addresses (RFC 4291 §2.5.5.2)."""
+
+Address = IPv4Address | IPv6Address | UNIXAddress
+
+
+def address_of(family: int, address: Any) -> Address:
+    """Return an address as accept(2), getsockname(2) and getpeername(2) give it as an object of Twisted's.
+
+    Args:
+        family: AF_INET, AF_INET6 or AF_UNIX.
+        address: Python's form of it.
+    """
+    if family == socket.AF_INET:
+        return IPv4Address("TCP", *address)
+    if family != socket.AF_INET6:
+        return UNIXAddress(address or None)
+    host, port, flow, scope = address
+    if scope and "%" not in host:
+        # Python shows the scope of a link-local address as a number; RFC 4007 §11 as the interface's name.
+        host = socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
+    return IPv6Address("TCP", host, port, flow, scope)
+
+
+def network_of(address: Address) -> str:
+    """Return what the limits take for one client: an IPv4 address, or the /64 of an IPv6 one.
+
+    Returns:
+        Any text that is equal for equal clients; empty for a UNIX socket, which has no addresses to tell apart.
+    """
+    if isinstance(address, UNIXAddress):
+        return ""
+    host = address.host
+    if ":" not in host:
+        return host
+    if host.startswith(_MAPPED):
+        return host.removeprefix(_MAPPED)
+    return socket.inet_pton(socket.AF_INET6, host.partition("%")[0])[:8].hex()

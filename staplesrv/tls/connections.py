@@ -1,0 +1,148 @@
+"""The connections that are open, against the limits, and what became of those that were not served."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable
+from enum import StrEnum
+from typing import Protocol
+
+from OpenSSL import SSL
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from staplesrv.tls.deadlines import Deadlines
+from staplesrv.tls.limits import Limits
+from staplesrv.tls.lingering import LINGER_SECONDS, Lingering
+
+
+class Closed(StrEnum):
+    """Why the server closed a connection, or lost it. The names go to metrics."""
+
+    CONNECTIONS = "too-many-connections"
+    ADDRESS = "too-many-from-address"
+    HANDSHAKES = "too-many-handshakes"
+    DESCRIPTORS = "no-descriptors"
+    """The process may open no more files."""
+    PREAMBLE = "bad-preamble"
+    """The bytes before the handshake were not what was agreed on."""
+    TIMEOUT = "handshake-timeout"
+    HANDSHAKE = "handshake-failed"
+    PLAIN_HTTP = "plain-http"
+    """A client spoke HTTP where TLS was due."""
+    LOST = "lost"
+    """The client went away without a close_notify: a reset, or an end of file that may be a truncation."""
+    FAULT = "tls-error"
+    """The client broke the rules of TLS after the handshake."""
+
+
+class Opening(Hashable, Protocol):
+    """A connection that has not done its handshake."""
+
+    def abortConnection(self) -> None:
+        """End it at once."""
+
+
+class Connections:
+    """Counts connections in and out. One for all ports that share the limits.
+
+    Args:
+        limits: What clients may take.
+        clock: The reactor.
+
+    Attributes:
+        limits: The same.
+        open: Connections that are open now, their handshake done or not.
+        accepted: Connections that were let in since the start.
+        closed: How many connections ended how; what ended in order is not in it.
+        lingering: Those that are over but for their client.
+    """
+
+    def __init__(self, limits: Limits, clock: IReactorTime) -> None:
+        self.limits = limits
+        self.open = 0
+        self.accepted = 0
+        self.closed: Counter[Closed] = Counter()
+        self._by_network: dict[str, int] = {}
+        self._handshakes: Deadlines[Opening] = Deadlines(clock, limits.handshake_seconds, self._too_slow)
+        self.lingering: Deadlines[Lingering] = Deadlines(clock, LINGER_SECONDS, Lingering.abortConnection)
+        self._ports = 0
+
+    @property
+    def handshakes(self) -> int:
+        """Handshakes in progress."""
+        return len(self._handshakes)
+
+    def admit(self, network: str) -> bool:
+        """Let a new connection in, or count it as refused.
+
+        Args:
+            network: What `network_of` says of its address; empty where it has none.
+        """
+        limits = self.limits
+        from_there = self._by_network.get(network, 0)
+        if self.open >= limits.connections:
+            self.closed[Closed.CONNECTIONS] += 1
+        elif len(self._handshakes) >= limits.handshakes:
+            self.closed[Closed.HANDSHAKES] += 1
+        elif from_there >= limits.connections_per_address and network:
+            self.closed[Closed.ADDRESS] += 1
+        else:
+            self.open += 1
+            self.accepted += 1
+            self._by_network[network] = from_there + 1
+            return True
+        return False
+
+    def release(self, network: str) -> None:
+        """Take note that a connection that was let in has ended."""
+        self.open -= 1
+        left = self._by_network[network] - 1
+        if left:
+            self._by_network[network] = left
+        else:
+            del self._by_network[network]
+
+    def opening(self, connection: Opening) -> None:
+        """A connection begins what comes before its first byte of plaintext; it has `handshake_seconds` for that."""
+        self._handshakes.begin(connection)
+
+    def opened(self, connection: Opening) -> None:
+        """A connection is through with it, or has ended."""
+        self._handshakes.end(connection)
+
+    def ended(self, reason: Failure, *, handshaking: bool) -> None:
+        """Count how a connection ended; what ended in order is not counted.
+
+        Args:
+            reason: What its protocol is told.
+            handshaking: Whether the handshake was not done.
+        """
+        error = reason.value
+        if isinstance(error, ConnectionLost):
+            self.closed[Closed.LOST] += 1
+        elif isinstance(error, SSL.Error):
+            plain = spoke_http(error)
+            self.closed[Closed.PLAIN_HTTP if plain else Closed.HANDSHAKE if handshaking else Closed.FAULT] += 1
+
+    def port_opened(self) -> None:
+        """A port listens."""
+        self._ports += 1
+
+    def port_closed(self) -> None:
+        """A port listens no more. After the last one nothing is left in the reactor once all connections are gone."""
+        self._ports -= 1
+        if not self._ports:
+            self._handshakes.let_go()
+            self.lingering.let_go()
+
+    def _too_slow(self, connection: Opening) -> None:
+        self.closed[Closed.TIMEOUT] += 1
+        connection.abortConnection()
+
+
+def spoke_http(error: BaseException) -> bool:
+    """Tell whether a handshake failed because the client spoke HTTP."""
+    queue = error.args[0] if error.args and isinstance(error.args[0], list) else ()
+    return any(entry[-1] == "http request" for entry in queue)

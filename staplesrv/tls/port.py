@@ -1,0 +1,197 @@
+"""A listening socket whose connections speak TLS straight on theirs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from twisted.internet import tcp
+from twisted.internet.interfaces import IProtocolFactory, IProtocolNegotiationFactory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from staplesrv.tls.addresses import Address, address_of, network_of
+from staplesrv.tls.connections import Closed, Connections
+from staplesrv.tls.context_factory import ContextFactory
+from staplesrv.tls.openssl import Calls, calls
+from staplesrv.tls.preamble import MakePreamble, Preface
+from staplesrv.tls.transport import TLSTransport
+
+_ACCEPTS_PER_TURN = 64
+"""After so many new connections it is the turn of those that are there."""
+
+_PASSING = {errno.ECONNABORTED, errno.EPERM, errno.EPROTO}
+"""The client, or a packet filter, was faster: the next connection may do better."""
+
+_NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE}
+
+_log = Logger()
+
+
+class TLSPort(tcp.Port):
+    """Accepts connections, holds them to the limits, and puts TLS under the factory's protocols.
+
+    Args:
+        reactor: The reactor; one with file descriptors.
+        listening: A socket that listens already: TCP over IPv4 or IPv6, or UNIX. The port has a descriptor of its own.
+        factory: Makes the protocols.
+        context_factory: Makes the TLS connections.
+        connections: Holds them to the limits.
+        make_preamble: What to expect before the handshake.
+        openssl: How to call OpenSSL.
+    """
+
+    _type = "TLS"
+    # Other processes may listen on the same socket: it is closed here, not shut down.
+    _shouldShutdown = False
+
+    def __init__(
+        self,
+        reactor: Any,
+        listening: socket.socket,
+        factory: IProtocolFactory,
+        context_factory: ContextFactory,
+        connections: Connections,
+        *,
+        make_preamble: MakePreamble | None = None,
+        openssl: Calls = calls,
+    ) -> None:
+        self._listening = listening.dup()
+        self._listening.setblocking(False)
+        self._address = address_of(listening.family, listening.getsockname())
+        super().__init__(getattr(self._address, "port", 0), factory, reactor=reactor)
+        self.addressFamily = listening.family
+        self._negotiation = IProtocolNegotiationFactory(factory, None)
+        self._context_factory = context_factory
+        self._connections = connections
+        self._make_preamble = make_preamble
+        self._openssl = openssl
+        self._spare = -1
+
+    def startListening(self) -> None:
+        """Accept from now on."""
+        self.socket = self._listening
+        self.fileno = self.socket.fileno  # type: ignore[method-assign]
+        if self.addressFamily != socket.AF_UNIX:
+            # Else a short answer waits for the client to acknowledge the session tickets. Accepted sockets inherit it.
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._realPortNumber = self.port or str(getattr(self._address, "name", b""))  # type: ignore[assignment]
+        _log.info("{factory} starting on {port}", factory=self._getLogPrefix(self.factory), port=self._realPortNumber)
+        self._reserve()
+        self.factory.doStart()  # type: ignore[union-attr]
+        self.connected = True
+        self._connections.port_opened()
+        self.startReading()  # type: ignore[no-untyped-call]
+
+    def getHost(self) -> Address:
+        """Return what is listened on."""
+        return self._address
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Stop; connections go on."""
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+        self._connections.port_closed()
+        if self._spare >= 0:
+            os.close(self._spare)
+            self._spare = -1
+
+    def doRead(self) -> None:
+        """Take new connections in."""
+        for _ in range(_ACCEPTS_PER_TURN):
+            try:
+                connected, address = self.socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _NO_DESCRIPTORS and self._turn_away():
+                    continue
+                if error.errno in _PASSING:
+                    continue
+                _log.error("Accepting a connection failed: {error}", error=error)
+                return
+            self._take(connected, address_of(self.addressFamily, address))
+
+    def _take(self, connected: socket.socket, address: Address) -> None:
+        preamble = self._make_preamble(address) if self._make_preamble is not None else None
+        # Whoever sends a preamble is a proxy: what it may open is for the clients behind it to use up.
+        network = network_of(address) if preamble is None else ""
+        if not self._connections.admit(network):
+            connected.close()
+        elif preamble is None:
+            self._serve(connected, address, network)
+        else:
+            connected.setblocking(False)
+            Preface(
+                connected,
+                self.reactor,
+                preamble,
+                self._connections,
+                complete=partial(self._introduced, connected, address),
+                gone=partial(self._connections.release, network),
+            )
+
+    def _introduced(self, connected: socket.socket, proxy: Address, client: Address | None) -> None:
+        self._connections.release("")
+        network = network_of(client or proxy)
+        if self._connections.admit(network):
+            self._serve(connected, client or proxy, network)
+        else:
+            connected.close()
+
+    def _serve(self, connected: socket.socket, peer: Address, network: str) -> None:
+        try:
+            protocol = self.factory.buildProtocol(peer)  # type: ignore[union-attr]
+        except Exception:  # noqa: BLE001 - other people's code; it must not stop the port
+            _log.failure("Making a protocol failed; the connection is closed")
+            protocol = None
+        if protocol is None:
+            connected.close()
+            self._connections.release(network)
+            return
+        self.sessionno += 1
+        transport = TLSTransport(
+            connected,
+            protocol,
+            peer,
+            self,
+            self.sessionno,
+            self.reactor,
+            tls=self._context_factory.connection(self._acceptable(), connected),
+            openssl=self._openssl,
+            connections=self._connections,
+            network=network,
+        )
+        try:
+            protocol.makeConnection(transport)
+        except Exception:  # noqa: BLE001 - other people's code; it must not stop the port
+            _log.failure("A protocol failed in connectionMade; the connection is closed")
+            transport.abortConnection()
+
+    def _acceptable(self) -> list[bytes]:
+        return [] if self._negotiation is None else self._negotiation.acceptableProtocols()
+
+    def _reserve(self) -> None:
+        with suppress(OSError):
+            self._spare = os.open(os.devnull, os.O_RDONLY)
+
+    def _turn_away(self) -> bool:
+        """Close one connection that waits, where there is no descriptor for it; tell whether that worked.
+
+        Left where it is it would keep the listening socket readable, and the reactor busy, for as long.
+        """
+        if self._spare < 0:
+            return False
+        os.close(self._spare)
+        self._spare = -1
+        try:
+            self.socket.accept()[0].close()
+        except OSError:
+            return False
+        finally:
+            self._reserve()
+        self._connections.closed[Closed.DESCRIPTORS] += 1
+        return True

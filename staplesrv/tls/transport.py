@@ -1,0 +1,483 @@
+"""TLS straight on the socket: Twisted's TCP transport, with SSL_read and SSL_write where it has recv and send.
+
+Theory of operation: OpenSSL reads and writes the socket itself, so that plaintext is all that passes through Python.
+Twisted's own buffer, producers and half-close are kept: they see a socket that takes plaintext.
+
+One call by the reactor is a *turn*: go on with the handshake, read what there is, hand it to the protocol, then send
+what the protocol wrote, and close where it asked for that. Nothing is sent, and no interest in the socket is told to
+the reactor, before the end of the turn; most connections therefore take the reactor two events and two changes of its
+poll set. What a protocol writes at other times waits for the socket, as with TCP.
+
+OpenSSL may want the opposite of what it was called for: to write before it can read (an answer to a key update while
+the socket is full), and to read before it can write. The call is then repeated once the socket is ready for *that*, and
+until then the socket is not watched for the other: it would be ready all the time and keep the reactor busy.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, cast
+
+from OpenSSL import SSL, crypto
+from twisted.internet import abstract, main, tcp
+from twisted.internet.address import UNIXAddress
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import (
+    IConsumer,
+    IHalfCloseableDescriptor,
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    ILoggingContext,
+    INegotiated,
+    IProtocol,
+    IPushProducer,
+    IReadWriteDescriptor,
+    ISSLTransport,
+    ISystemHandle,
+)
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer_only
+
+from staplesrv.tls.addresses import Address, address_of
+from staplesrv.tls.connection import ServerConnection
+from staplesrv.tls.connections import Connections, spoke_http
+from staplesrv.tls.lingering import Lingering, reset, unread
+from staplesrv.tls.openssl import Calls, Want
+
+_TLS1_3 = 0x0304
+
+_SHORT = 1024
+"""A record with less plaintext than this is taken for the last one that there is: asking again costs a system call per
+request, and where more has come the socket stays readable and has its next turn at once."""
+
+_WRITES_PER_TURN = 8
+"""How many times `SEND_LIMIT` may go out for one connection before it is another's turn: 1 MiB."""
+
+_PLAIN_HTTP = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 47\r\nConnection: close\r\n\r\n"
+    b"This port speaks HTTPS; use https:// to get in\r\n"
+)
+
+_failure = cast("Callable[..., Failure]", Failure)  # Twisted's has no annotations
+
+# One for all connections, as Twisted's reactors have them.
+_DONE = _failure(ConnectionDone())
+_LOST = _failure(ConnectionLost())
+_ENDS = {ConnectionDone: _DONE, ConnectionLost: _LOST}
+
+_log = Logger()
+
+
+@implementer_only(
+    ISSLTransport,
+    INegotiated,
+    ISystemHandle,
+    IConsumer,
+    IPushProducer,
+    IReadWriteDescriptor,
+    IHalfCloseableDescriptor,
+    ILoggingContext,
+)
+class TLSTransport(tcp.Server):
+    """The server's side of one TLS connection, for a Twisted protocol.
+
+    As Twisted's own TLS transport, with these differences. A protocol that is `IHalfCloseableProtocol` gets
+    `readConnectionLost` for the client's close_notify in TLS 1.3 and may go on writing; `loseWriteConnection` sends
+    one. After `loseConnection` nothing more is delivered, and the connection ends when what was written is sent,
+    without waiting for the client's close_notify (RFC 8446 §6.1 asks for no answer). There is no `startTLS`.
+
+    Args:
+        connected: The socket; the transport closes it.
+        protocol: Gets the plaintext. Its `makeConnection` is the caller's to call.
+        peer: The client's address.
+        port: What accepted the connection.
+        number: Which of its connections this is.
+        reactor: The reactor.
+        tls: The connection, made on that socket.
+        openssl: How to call OpenSSL.
+        connections: Where the connection counts, admitted already.
+        network: What it was admitted as.
+    """
+
+    # What the protocol wants; what the socket is watched for follows from it in `_watch`.
+    _reading = True
+    _writing = False
+    _watched_for_reading = False
+    _watched_for_writing = False
+
+    _in_turn = False
+    _handshaking = True
+    _handshake_wants: Want | None = None
+    _read_wants_writable = False
+    _write_wants_readable = False
+    _blocked = False
+    """The socket takes no more at the moment."""
+    _input_over = False
+    """The client said that it sends no more, or was not heard any more."""
+    _finishing = False
+    """The connection ends at the client's wish, with what is written by now."""
+    _unheard = False
+    """The protocol closed the connection while it was not reading."""
+
+    def __init__(  # noqa: PLR0917 - Twisted's own order
+        self,
+        connected: socket.socket,
+        protocol: IProtocol,
+        peer: Address,
+        port: Any,
+        number: int,
+        reactor: Any,
+        *,
+        tls: ServerConnection,
+        openssl: Calls,
+        connections: Connections,
+        network: str,
+    ) -> None:
+        self._tls: Any = tls
+        self._openssl = openssl
+        self._connections = connections
+        self._network = network
+        self._room = connections.limits.read_buffer
+        self._peer = peer
+        client = (peer.name, 0) if isinstance(peer, UNIXAddress) else (peer.host, peer.port)
+        openssl.accept(tls)
+        super().__init__(connected, protocol, client, port, number, reactor)
+        connections.opening(self)
+
+    # What the reactor calls.
+
+    def doRead(self) -> None:
+        """Take a turn: the socket has something to read."""
+        self._turn(readable=True)
+
+    def doWrite(self) -> None:
+        """Take a turn: the socket takes more."""
+        self._turn(readable=False)
+
+    def readConnectionLost(self, reason: Failure) -> None:
+        """The reactor noticed the end by itself, which without a close_notify is no orderly one."""
+        self.connectionLost(_LOST if isinstance(reason.value, ConnectionDone) else reason)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """End the connection: free what it holds, then tell the protocol."""
+        if self.disconnected:
+            return
+        self._in_turn = False
+        abstract.FileDescriptor.connectionLost(self, reason)  # type: ignore[no-untyped-call]
+        self._connections.opened(self)
+        if reason is not _DONE:
+            self._connections.ended(reason, handshaking=self._handshaking)
+        connected, protocol = self.socket, self.protocol
+        # From here on the descriptor may be another connection's: nothing may call OpenSSL for this one any more.
+        del self.socket, self.fileno, self.protocol
+        self._part(connected, reason)
+        try:
+            protocol.connectionLost(reason)
+        finally:
+            self._tls = None
+
+    def _part(self, connected: socket.socket, reason: Failure) -> None:
+        """Close the socket, now or when its client is done."""
+        gone = partial(self._connections.release, self._network)
+        if isinstance(reason.value, ConnectionAborted):
+            reset(connected)
+        elif reason is not _LOST and not self._input_over and (self._unheard or unread(connected)):
+            Lingering(connected, self.reactor, self._connections.lingering, gone)
+            return
+        connected.close()
+        gone()
+
+    def _turn(self, *, readable: bool) -> None:
+        if self.disconnected:
+            return  # by what it did when the same event of the reactor was told as readable
+        self._in_turn = True
+        try:
+            receive = readable or self._read_wants_writable
+            self._read_wants_writable = False
+            if readable:
+                self._write_wants_readable = False
+            if self._handshaking:
+                receive = self._shake_hands()
+            if receive and self._reading and not self._input_over:
+                self._receive()
+            if self._writing and not self._aborting:
+                self._send()
+        finally:
+            self._in_turn = False
+        if not self.disconnected:
+            self._watch()
+
+    # The handshake.
+
+    def _shake_hands(self) -> bool:
+        """Go on with the handshake; tell whether plaintext may follow."""
+        try:
+            want = self._openssl.handshake(self._tls)
+        except SSL.Error as error:
+            self._handshake_failed(error)
+            return False
+        self._handshake_wants = want
+        if want is not None:
+            return False
+        self._handshaking = False
+        self._connections.opened(self)
+        self._tls.count()
+        if IHandshakeListener.providedBy(self.protocol):
+            self.protocol.handshakeCompleted()
+        return True
+
+    def _handshake_failed(self, error: SSL.Error) -> None:
+        if spoke_http(error):
+            self._answer_plain_http()
+        self.connectionLost(_reason(error))
+
+    def _answer_plain_http(self) -> None:
+        if any(name in (b"http/1.1", b"h2") for name in self._tls.acceptable):
+            try:
+                self.socket.send(_PLAIN_HTTP)
+            except OSError:
+                return  # it is gone already
+
+    # Reading.
+
+    def _receive(self) -> None:
+        read, tls = self._openssl.read, self._tls
+        pieces: list[bytes] = []
+        room = self._room
+        end: Want | SSL.Error | bytes | None = None
+        while room > 0:
+            try:
+                data = read(tls)
+            except SSL.Error as error:
+                end = error
+                break
+            if type(data) is not bytes or not data:
+                end = data
+                break
+            pieces.append(data)
+            room -= len(data)
+            if len(data) < _SHORT:
+                break
+        if pieces:
+            self.protocol.dataReceived(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        if end is not None and end is not Want.READABLE:
+            self._no_more(end)
+
+    def _no_more(self, end: Want | SSL.Error | bytes) -> None:
+        """Reading came to an end: for now, in order, or by an error."""
+        if end is Want.WRITABLE:
+            self._read_wants_writable = True
+        elif self._aborting or self.disconnected:
+            return
+        elif isinstance(end, SSL.Error):
+            self.connectionLost(_reason(end))
+        else:
+            self._input_closed()
+
+    def _input_closed(self) -> None:
+        """The client sent a close_notify."""
+        self._input_over = True
+        if self.disconnecting:
+            return
+        # Before TLS 1.3 it closed both directions: RFC 5246 §7.2.1.
+        one_way = self._tls.get_protocol_version() >= _TLS1_3
+        half_closeable = IHalfCloseableProtocol(self.protocol, None) if one_way else None
+        if half_closeable is None:
+            self._finish()
+            return
+        try:
+            half_closeable.readConnectionLost()
+        except Exception:  # noqa: BLE001 - the protocol's own fault; as Twisted's TCP transport has it
+            _log.failure("{protocol} failed in readConnectionLost", protocol=self.protocol)
+            self.connectionLost(_failure())
+
+    def _finish(self) -> None:
+        """End the connection at the client's wish, once what the protocol wrote so far is sent."""
+        producer, self.producer = self.producer, None
+        if producer is not None:
+            producer.stopProducing()
+        self._finishing = True
+        self.disconnecting = 1
+        self.startWriting()
+
+    # Writing.
+
+    def write(self, data: bytes) -> None:
+        """Send data; nothing is sent after `loseConnection`, but for what a producer still has."""
+        if self.disconnecting and self.producer is None:
+            return
+        if not isinstance(data, bytes):
+            data = b"".join((data,))  # a bytearray; TypeError for text
+        abstract.FileDescriptor.write(self, data)
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        """Send data; see `write`."""
+        self.write(b"".join(iovec))
+
+    def loseConnection(self, *_: object) -> None:
+        """Send what was written and a close_notify, then close; a connection without its handshake is aborted."""
+        if self._handshaking and not self.disconnecting and not self._has_output():
+            self.abortConnection()
+        else:
+            self._unheard = not self._reading
+            abstract.FileDescriptor.loseConnection(self)  # type: ignore[no-untyped-call]
+
+    def abortConnection(self) -> None:
+        """End the connection at once, with a reset; nothing more is sent or delivered."""
+        super().abortConnection()  # type: ignore[no-untyped-call]
+        self.disconnecting = 1
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:  # noqa: FBT001 - Twisted's interface
+        """Have a producer write; see `IConsumer`."""
+        if self._finishing:
+            producer.stopProducing()
+        else:
+            abstract.FileDescriptor.registerProducer(self, producer, streaming)
+
+    def writeSomeData(self, data: Any) -> Any:
+        """Write what the socket takes; `FileDescriptor.doWrite` calls this with what is due."""
+        if not data:
+            return 0
+        if len(data) > self.SEND_LIMIT:
+            data = memoryview(data)[: self.SEND_LIMIT]
+        try:
+            written = self._openssl.write(self._tls, data)
+        except SSL.Error as error:
+            return _reason(error).value
+        if type(written) is int:
+            return written
+        self._wait_for(cast("Want", written))
+        return 0
+
+    def _has_output(self) -> bool:
+        return bool(self._tempDataLen or len(self.dataBuffer) > self.offset)
+
+    def _send(self) -> None:
+        if self._handshaking or self._write_wants_readable:
+            return
+        self._blocked = False
+        turns = _WRITES_PER_TURN
+        while self._writing and not self._blocked and turns and not self.disconnected:
+            turns -= 1
+            why = abstract.FileDescriptor.doWrite(self)  # type: ignore[no-untyped-call]
+            if why is not None:
+                self.connectionLost(_ENDS.get(type(why)) or _failure(why))
+                return
+
+    def _wait_for(self, want: Want) -> None:
+        self._blocked = True
+        self._write_wants_readable = want is Want.READABLE
+        self._writing = True
+
+    def _postLoseConnection(self) -> BaseException | None:
+        """Everything is sent: say goodbye. `FileDescriptor.doWrite` calls this after `loseConnection`."""
+        if self.producer is not None:
+            return None  # it may still write; taking it off writes on
+        return main.CONNECTION_DONE if self._say_goodbye() else None
+
+    def _closeWriteConnection(self) -> None:
+        """Everything is sent: close our direction. `FileDescriptor.doWrite` calls this after `loseWriteConnection`."""
+        if not self._say_goodbye():
+            return
+        half_closeable = IHalfCloseableProtocol(self.protocol, None)
+        if half_closeable is None:
+            return
+        try:
+            half_closeable.writeConnectionLost()
+        except Exception:  # noqa: BLE001 - the protocol's own fault; as Twisted's TCP transport has it
+            _log.failure("{protocol} failed in writeConnectionLost", protocol=self.protocol)
+            self.connectionLost(_failure())
+
+    def _say_goodbye(self) -> bool:
+        """Send a close_notify; tell whether that is done."""
+        try:
+            want = self._openssl.close(self._tls)
+        except SSL.Error:
+            return True  # the client is gone, and the end is what was asked for
+        if want is not None:
+            self._wait_for(want)
+        return want is None
+
+    # What the socket is watched for.
+
+    def startReading(self) -> None:
+        """Hand on what comes in."""
+        self._reading = True
+        if not self._in_turn:
+            self._watch()
+
+    def stopReading(self) -> None:
+        """Leave what comes in where it is."""
+        self._reading = False
+        if not self._in_turn:
+            self._watch()
+
+    def startWriting(self) -> None:
+        """There is something to send."""
+        self._writing = True
+        if not self._in_turn:
+            self._watch()
+
+    def stopWriting(self) -> None:
+        """There is nothing to send."""
+        self._writing = False
+        if not self._in_turn:
+            self._watch()
+
+    def _watch(self) -> None:
+        """Tell the reactor what to watch the socket for, where that has changed."""
+        if self.disconnected or self._aborting:
+            reading = writing = False
+        elif self._handshaking:
+            # Whatever the protocol wants: it has no part in this.
+            writing = self._handshake_wants is Want.WRITABLE
+            reading = not writing
+        else:
+            read = self._reading and not self._input_over
+            reading = (read and not self._read_wants_writable) or self._write_wants_readable
+            writing = (self._writing and not self._write_wants_readable) or (read and self._read_wants_writable)
+        if reading is not self._watched_for_reading:
+            self._watched_for_reading = reading
+            (self.reactor.addReader if reading else self.reactor.removeReader)(self)
+        if writing is not self._watched_for_writing:
+            self._watched_for_writing = writing
+            (self.reactor.addWriter if writing else self.reactor.removeWriter)(self)
+
+    # What the protocol may ask.
+
+    def getPeer(self) -> Address:
+        """Return the client's address."""
+        return self._peer
+
+    def getHost(self) -> Address:
+        """Return the address that the client connected to."""
+        return address_of(self.socket.family, self.socket.getsockname())
+
+    def getHandle(self) -> Any:
+        """Return pyOpenSSL's connection; to be looked at, not to be read or written."""
+        return self._tls
+
+    def getPeerCertificate(self) -> crypto.X509 | None:
+        """Return the client's certificate, if it showed one."""
+        return None if self._tls is None else self._tls.get_peer_certificate()
+
+    @property
+    def negotiatedProtocol(self) -> bytes | None:
+        """The protocol that ALPN chose, once the handshake is done."""
+        return None if self._tls is None else self._tls.get_alpn_proto_negotiated() or None
+
+    def startTLS(self, *_: object, **__: object) -> None:
+        """Refuse.
+
+        Raises:
+            RuntimeError: always; this is TLS already.
+        """
+        raise RuntimeError("This connection speaks TLS already")
+
+
+def _reason(error: SSL.Error) -> Failure:
+    """Say why a connection ends in the way of Twisted's own TLS: a client that is gone is `ConnectionLost`."""
+    return _LOST if isinstance(error, SSL.SysCallError) else _failure(error)
