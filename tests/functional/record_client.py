@@ -75,18 +75,21 @@ class RecordClient:
 
     Args:
         port: On loopback.
-        host: Its address.
+        source: The client's own address there.
         timeout: For everything that is waited for, in seconds.
     """
 
-    def __init__(self, port: int, host: str = "127.0.0.1", timeout: float = 20) -> None:
-        self.socket = socket.create_connection((host, port), timeout)
+    def __init__(self, port: int, source: str = "127.0.0.1", timeout: float = 20) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout, (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        secrets = _shake_hands(self)
+        try:
+            secrets = _shake_hands(self)
+        except BaseException:
+            self.socket.close()
+            raise
         self.writing = Direction(secrets["CLIENT_TRAFFIC_SECRET_0"])
         self.reading = Direction(secrets["SERVER_TRAFFIC_SECRET_0"])
         self.key_updates = 0
-        self.ended = False
 
     def __enter__(self) -> Self:
         return self

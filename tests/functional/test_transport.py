@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 import socket
 import struct
@@ -10,8 +11,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -74,7 +76,7 @@ def authority() -> Iterator[Pki]:
 
 @pytest.fixture(scope="module")
 def running_site(authority: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """The program with a site that has a small page and a large file; a handshake may take two seconds."""
+    """The program with a site that has a small page and a large file."""
     folder, port = tmp_path_factory.mktemp("site"), free_port()
     authority.root("ca", str(folder / "root.pem"))
     config = write_config(folder, port, authority.issue(folder, "localhost").table())
@@ -87,10 +89,17 @@ def running_site(authority: Pki, tmp_path_factory: pytest.TempPathFactory) -> It
 @pytest.fixture(scope="module")
 def running_protocols(authority: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """A program that has the endpoint under a protocol of its own: `transport_server.py`."""
-    folder, port = tmp_path_factory.mktemp("protocols"), free_port()
-    files = authority.issue(folder, "localhost")
+    with protocols_program(authority, tmp_path_factory.mktemp("protocols")) as serving:
+        yield serving
+
+
+@contextmanager
+def protocols_program(authority: Pki, folder: Path, *limits: str) -> Iterator[Serving]:
+    """Run `transport_server.py`."""
+    files, port = authority.issue(folder, "localhost"), free_port()
     script = ROOT / "tests" / "functional" / "transport_server.py"
-    with Program([sys.executable, str(script), *map(str, files), str(port), str(folder / "state")], folder) as program:
+    arguments = [sys.executable, str(script), *map(str, files), str(port), str(folder / "state"), *limits]
+    with Program(arguments, folder) as program:
         wait_until(lambda: is_listening(port), "the port")
         yield Serving(program, port)
 
@@ -531,3 +540,92 @@ class TestLarge:
                     assert other.receive() == Record(23, b"released\n")
             assert pouring.answer == Record(23, sent + b"\n")
         assert resident_kib(protocols.program.pid, "VmHWM") - before < GROWTH
+
+
+@pytest.fixture(scope="module")
+def limited(authority: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """A server with little room and patience."""
+    limits = ("handshake_seconds=1", "connections=8", "connections_per_address=4", "handshakes=4")
+    with protocols_program(authority, tmp_path_factory.mktemp("limited"), *limits) as serving:
+        yield serving
+        assert not serving.has_traceback()
+
+
+class TestLimits:
+    def closed(self, serving: Serving) -> Mapping[str, int]:
+        """What a server closed connections for so far; from an address of its own."""
+        with RecordClient(serving.port, source="127.0.0.9") as client:
+            client.send(b"closed\n")
+            return Counter(json.loads(client.receive().content))
+
+    def test_clients_that_stop_in_their_hello(self, limited: Serving) -> None:
+        """Who sends nothing, a byte, the head of a record, or all but a byte, is cut off in time, and counted."""
+        before = self.closed(limited)["handshake-timeout"]
+        hello = StapleClient(server_name="localhost").outgoing()
+        began = time.monotonic()
+        silent = [socket.create_connection(("127.0.0.1", limited.port), 20) for _ in range(4)]
+        for one, sent in zip(silent, (0, 1, 5, len(hello) - 1), strict=True):
+            one.sendall(hello[:sent])
+        for one in silent:
+            assert everything(one) == b""
+            assert time.monotonic() - began > 0.9
+        assert self.closed(limited)["handshake-timeout"] == before + 4
+
+    def test_a_client_that_takes_its_time(self, limited: Serving) -> None:
+        """It is no use to send a byte now and then: the time is that of the whole handshake."""
+        before = self.closed(limited)["handshake-timeout"]
+        hello = iter(StapleClient(server_name="localhost").outgoing())
+        with socket.create_connection(("127.0.0.1", limited.port), 0.1) as slow, suppress(ConnectionResetError):
+            while True:
+                with suppress(TimeoutError):
+                    slow.sendall(bytes([next(hello)]))
+                    if not slow.recv(1):
+                        break
+        assert self.closed(limited)["handshake-timeout"] == before + 1
+
+    def test_a_client_that_is_silent_after_the_handshake(self, limited: Serving) -> None:
+        """Once the handshake is done there is no hurry."""
+        with RecordClient(limited.port) as client, socket.create_connection(("127.0.0.1", limited.port), 20) as silent:
+            everything(silent)
+            client.send(b"echo\nstill there")
+            assert client.receive() == Record(23, b"still there")
+
+    def test_more_connections_than_an_address_may_have(self, limited: Serving) -> None:
+        """The one too many is closed at once, and counted; another address has its own number."""
+        with ExitStack() as stack:
+            mine = [stack.enter_context(RecordClient(limited.port)) for _ in range(4)]
+            assert everything(socket.create_connection(("127.0.0.1", limited.port), 20)) == b""
+            assert self.closed(limited)["too-many-from-address"] == 1
+            mine.pop().socket.close()
+            wait_until(lambda: self.gets_in(limited, "127.0.0.1"), "room again")
+
+    def test_more_connections_than_there_may_be(self, limited: Serving) -> None:
+        """The one too many is closed, whatever its address; those that are open go on."""
+        with ExitStack() as stack:
+            addresses = ["127.0.0.1"] * 4 + ["127.0.0.2"] * 4
+            *mine, last = [stack.enter_context(RecordClient(limited.port, source=address)) for address in addresses]
+            assert not self.gets_in(limited, "127.0.0.3")
+            for client in mine:
+                client.send(b"echo\nstill there")
+                assert client.receive() == Record(23, b"still there")
+            last.send(b"closed\n")
+            assert json.loads(last.receive().content)["too-many-connections"] == 1
+        wait_until(lambda: self.gets_in(limited, "127.0.0.3"), "room again")
+
+    def test_more_handshakes_than_there_may_be(self, limited: Serving) -> None:
+        """The one too many is closed; there is room again when the others had their time."""
+        with ExitStack() as stack:
+            for _ in range(4):
+                stack.enter_context(socket.create_connection(("127.0.0.1", limited.port), 20))
+            assert not self.gets_in(limited, "127.0.0.3")
+            wait_until(lambda: self.gets_in(limited, "127.0.0.3"), "room again")
+        assert self.closed(limited)["too-many-handshakes"]
+
+    def gets_in(self, serving: Serving, source: str) -> bool:
+        """Whether a client gets an answer from an address."""
+        try:
+            with RecordClient(serving.port, source=source) as client:
+                client.send(b"echo\nhello")
+                return client.receive() == Record(23, b"hello")
+        except (EOFError, ConnectionResetError, BrokenPipeError):
+            return False

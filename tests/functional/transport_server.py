@@ -1,6 +1,6 @@
 """A protocol behind a `StapleServerEndpoint`, for what a web server does not do: it does as the client says.
 
-    python transport_server.py CERTIFICATE PRIVATE_KEY PORT STATE_DIRECTORY
+    python transport_server.py CERTIFICATE PRIVATE_KEY PORT STATE_DIRECTORY [LIMIT=NUMBER]...
 
 Each line is a command, and its answer a line:
 
@@ -10,15 +10,14 @@ Each line is a command, and its answer a line:
     hold SIZE   the same as `take`, but it begins to read when another connection says `release`
     turns       how often the reactor has gone round
     open        how many connections there are, this one included
-    reasons     what connections have ended with, and how often
-    quit        closes the connection
+    closed      what connections were closed for, as `Connections` counts it
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
-from collections import Counter
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -31,6 +30,8 @@ from twisted.python.log import startLogging
 from zope.interface import implementer
 
 from staplesrv import SiteCertificate, Stapler, StapleServerEndpoint
+from staplesrv.tls.connections import Connections
+from staplesrv.tls.limits import Limits
 
 CHUNK = bytes(range(256)) * 256
 
@@ -49,9 +50,8 @@ class Obedient(LineReceiver):
         self.digest = hashlib.sha256()
 
     def connectionLost(self, reason: Failure = None) -> None:  # type: ignore[assignment]
-        """Count why."""
+        """Count it no more."""
         self.factory.open -= 1
-        self.factory.reasons[reason.type.__name__] += 1
 
     def lineReceived(self, line: bytes) -> None:
         """Obey."""
@@ -103,13 +103,9 @@ class Obedient(LineReceiver):
         """Tell how many connections there are, this one included."""
         self.sendLine(b"%d" % self.factory.open)
 
-    def do_reasons(self) -> None:
-        """Tell what connections ended with."""
-        self.sendLine(repr(dict(self.factory.reasons)).encode())
-
-    def do_quit(self) -> None:
-        """Close."""
-        self.transport.loseConnection()
+    def do_closed(self) -> None:
+        """Tell what connections were closed for."""
+        self.sendLine(json.dumps(self.factory.connections.closed).encode())
 
 
 @implementer(IPushProducer)
@@ -147,17 +143,18 @@ class Serving(Factory):
     """Knows its connections.
 
     Args:
+        connections: What they count as.
         reactor: Whose rounds are counted, where it goes in rounds of its own.
     """
 
     protocol = Obedient
     noisy = False
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, connections: Connections, reactor: Any) -> None:
+        self.connections = connections
         self.open = 0
         self.turns = 0
         self.held: list[Obedient] = []
-        self.reasons: Counter[str] = Counter()
         begin = reactor.runUntilCurrent
 
         def counted() -> None:
@@ -168,12 +165,14 @@ class Serving(Factory):
         reactor.runUntilCurrent = counted
 
 
-async def main(reactor: Any, certificate: str, private_key: str, port: str, state_dir: str) -> None:
+async def main(reactor: Any, certificate: str, private_key: str, port: str, state_dir: str, *limits: str) -> None:
     """Serve until killed."""
     startLogging(sys.stdout)
     stapler = Stapler([SiteCertificate(certificate, private_key)], state_dir=state_dir, reactor=reactor)
+    held_to = Limits(**{name: float(value) for name, value in (limit.split("=") for limit in limits)})  # type: ignore[arg-type]
     where = f"tcp:{port}:interface=127.0.0.1"
-    await StapleServerEndpoint(reactor, where, stapler, own_stapler=True).listen(Serving(reactor))
+    endpoint = StapleServerEndpoint(reactor, where, stapler, own_stapler=True, limits=held_to)
+    await endpoint.listen(Serving(endpoint.connections, reactor))
     await Deferred()
 
 
