@@ -266,6 +266,24 @@ class TestEnds:
                 talk.socket.sendall(talk.client.outgoing()[:left])
             end(talk.socket)
 
+    def test_clients_that_do_nothing(self, site: Serving) -> None:
+        """Clients that stop, wherever they stop, give the server nothing to do."""
+        talks = [Talk(site.port) for _ in range(6)]
+        nothing, hello, idle, stalled, goodbye, ended = talks
+        hello.socket.sendall(hello.client.outgoing()[:-1])
+        for talk in (idle, stalled, goodbye, ended):
+            talk.shake_hands()
+            talk.socket.sendall(talk.client.outgoing())
+        stalled.client.send(CLOSING.replace(b"/", b"/large.bin", 1))
+        goodbye.client.close()
+        for talk in (stalled, goodbye):
+            talk.socket.sendall(talk.client.outgoing())
+        nothing.socket.shutdown(socket.SHUT_WR)
+        ended.socket.shutdown(socket.SHUT_WR)
+        wait_until(lambda: rests(site.program.pid), "a server that waits")
+        for talk in talks:
+            talk.socket.close()
+
 
 class TestBytes:
     @pytest.mark.parametrize("options", [TLS12, TLS13], ids=["TLS 1.2", "TLS 1.3"])
@@ -629,3 +647,25 @@ class TestLimits:
                 return client.receive() == Record(23, b"hello")
         except (EOFError, ConnectionResetError, BrokenPipeError):
             return False
+
+
+@pytest.mark.parametrize("reactor", ["epoll", "poll", "select", "asyncio"])
+def test_reactors(authority: Pki, port: int, tmp_path: Path, reactor: str) -> None:
+    """Under each of Twisted's reactors for descriptors: a staple, a page, a large body, and handshakes broken off."""
+    config = write_config(tmp_path, port, authority.issue(tmp_path, "localhost").table())
+    write_large(tmp_path / "www" / "large.bin", 16 * MIB)
+    program = twistd(tmp_path, "--config", str(config))
+    program.arguments[1:1] = ["--reactor", reactor]
+    with program:
+        program.wait_for("serving on")
+        assert f"{reactor}reactor" in program.output()
+        serving = Serving(program, port)
+        for _ in unharmed(serving, lambda: PAGE in Talk(port).ask(CLOSING)):
+            hello = StapleClient(server_name="localhost").outgoing()
+            for end in (socket.socket.close, reset):
+                for offset in (0, 1, 5, 100, len(hello)):
+                    plain = socket.create_connection(("127.0.0.1", port), 20)
+                    plain.sendall(hello[:offset])
+                    end(plain)
+            body = Talk(port).ask(CLOSING.replace(b"/", b"/large.bin", 1)).partition(b"\r\n\r\n")[2]
+            assert hashlib.sha256(body).digest() == digest(tmp_path / "www" / "large.bin")

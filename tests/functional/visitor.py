@@ -52,6 +52,9 @@ class Visitor:
     Args:
         port: On loopback.
         context: From `client_context`.
+
+    Attributes:
+        bytes: How many have gone through `shake_hands` and later, in both directions.
     """
 
     def __init__(self, port: int, context: SSL.Context) -> None:
@@ -59,6 +62,7 @@ class Visitor:
         self.tls: Any = SSL.Connection(context, None)
         self.tls.set_connect_state()
         self.tls.request_ocsp()
+        self.bytes = 0
 
     def shake_hands(self) -> Iterator[None]:
         """Do the handshake; yields whenever it is the server's turn."""
@@ -118,7 +122,9 @@ class Visitor:
     def _flush(self) -> None:
         try:
             while True:
-                self.socket.sendall(self.tls.bio_read(_CHUNK))
+                data = self.tls.bio_read(_CHUNK)
+                self.socket.sendall(data)
+                self.bytes += len(data)
         except SSL.WantReadError:
             pass
 
@@ -126,4 +132,5 @@ class Visitor:
         data = self.socket.recv(_CHUNK)
         if not data:
             raise EOFError("the server closed the connection")
+        self.bytes += len(data)
         self.tls.bio_write(data)
