@@ -53,7 +53,7 @@ class Answer(Protocol):
 
     def _answer(self, request: bytes) -> None:
         if request.startswith(b"GET / "):
-            if b"Connection: close" in request:
+            if b"connection: close" in request.lower():
                 self.transport.write(CLOSING)
                 self.transport.loseConnection()
             else:

@@ -89,10 +89,13 @@ class Server:
         name: `nginx`, `staplesrv` or `stock`.
         place: Its files.
         core: Where it runs.
+        load: Its clients.
         profile: Where it writes its profile; not for nginx.
     """
 
-    def __init__(self, name: str, place: Place, core: int, profile: Path | None = None) -> None:
+    def __init__(
+        self, name: str, place: Place, core: int, load: type[Load] = Load, *, profile: Path | None = None
+    ) -> None:
         self.name = name
         port = _free_port()
         self._log = place.folder / f"{name}-{port}.log"
@@ -100,13 +103,13 @@ class Server:
         with self._log.open("wb") as log, _on(core):
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         self.pid = self._process.pid
-        self.load = Load(port, place.suite, place.files["staple"].read_bytes())
+        self.load = load(port, place.suite, place.files["staple"].read_bytes())
 
     def __enter__(self) -> Self:
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                self.load.full(1)
+                self.load.connect().close()
             except (OSError, SSL.Error):
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     self.__exit__()
