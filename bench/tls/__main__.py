@@ -37,7 +37,7 @@ import in_memory
 import profiled
 from load import H2Load, Load
 from OpenSSL import SSL, version
-from processes import cpu_seconds, private_kib
+from processes import Core, private_kib
 from servers import LARGE, Place, Server
 
 import twisted
@@ -49,21 +49,14 @@ IDLE = 2000
 DOWNLOADS = 2
 
 
-def spent(server: Server, work: Callable[[], object]) -> float:
-    """Return the CPU seconds that a server spends on some work."""
-    before = cpu_seconds(server.pid)
-    work()
-    return cpu_seconds(server.pid) - before
-
-
 def full(server: Server) -> float:
     """Return the microseconds of a full handshake with an answer."""
-    return spent(server, lambda: server.load.full(FULL)) / FULL * 1e6
+    return server.core.spent(server.pid, lambda: server.load.full(FULL)) / FULL * 1e6
 
 
 def resumed(server: Server) -> float:
     """Return the microseconds of a resumed handshake with an answer."""
-    return spent(server, lambda: server.load.resumed(RESUMED)) / RESUMED * 1e6
+    return server.core.spent(server.pid, lambda: server.load.resumed(RESUMED)) / RESUMED * 1e6
 
 
 def memory(server: Server) -> float:
@@ -79,7 +72,7 @@ def memory(server: Server) -> float:
 
 def bulk(server: Server, path: bytes = b"/large") -> float:
     """Return the GiB per CPU second of a large body that is written at once."""
-    seconds = spent(server, lambda: server.load.download(path, LARGE, DOWNLOADS))
+    seconds = server.core.spent(server.pid, lambda: server.load.download(path, LARGE, DOWNLOADS))
     return LARGE * DOWNLOADS / seconds / (1 << 30)
 
 
@@ -129,12 +122,11 @@ def main() -> None:
         folder.mkdir(exist_ok=True)
         place = Place(folder, chosen.suite, chosen.nginx)
         place.fill()
-        load_core, server_core = sorted(os.sched_getaffinity(0))[:2]
+        load_core, server_core = map(Core, sorted(os.sched_getaffinity(0))[:2])
+        stack.enter_context(load_core.held())
         if chosen.in_memory:
-            os.sched_setaffinity(0, {server_core})
             in_memory.measure(place)
             return
-        os.sched_setaffinity(0, {load_core})
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
         if chosen.profile:
@@ -143,7 +135,9 @@ def main() -> None:
         works = [work for work in WORKS if work.kind in chosen.only]
         kind = {"python": Load, "h2load": H2Load}[chosen.load]
         seen = measure(place, server_core, kind, chosen.servers, works, rounds=chosen.rounds)
-    sys.exit(show(seen, chosen.servers))
+    missed = show(seen, chosen.servers)
+    print(f"\nOthers had {server_core.others:.0%} of the servers' core meanwhile; a fair run has a quiet one.")
+    sys.exit(missed)
 
 
 def arguments() -> argparse.Namespace:
@@ -168,7 +162,7 @@ def _listed(text: str) -> list[str]:
     return text.split(",")
 
 
-def measure(place: Place, core: int, kind: type[Load], names: list[str], works: list[Work], *, rounds: int) -> Seen:
+def measure(place: Place, core: Core, kind: type[Load], names: list[str], works: list[Work], *, rounds: int) -> Seen:
     """Warm the servers up, then have them take turns."""
     seen: Seen = {(work, name): [] for work in works for name in names}
     body = hashlib.sha256(place.files["large"].read_bytes()).digest()

@@ -6,6 +6,7 @@ import pstats
 from collections import Counter
 from pathlib import Path
 
+from processes import Core
 from servers import Place, Server
 
 WARM_UP = 200
@@ -13,7 +14,7 @@ CONNECTIONS = 3000
 LINES = 30
 
 
-def measure(place: Place, core: int, name: str, kind: str, profile: Path) -> None:
+def measure(place: Place, core: Core, name: str, kind: str, profile: Path) -> None:
     """Run a server under cProfile while it does one kind of work, and print what it took.
 
     The profiler makes calls of Python functions dearer than they are; the sum says by how much.

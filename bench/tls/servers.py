@@ -8,14 +8,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from load import Load
 from OpenSSL import SSL
+from processes import Core
 
 from staplesrv.testing import CertificateAuthority
 
@@ -88,21 +87,22 @@ class Server:
     Args:
         name: `nginx`, `staplesrv` or `stock`.
         place: Its files.
-        core: Where it runs.
+        core: The core that it is held to.
         load: Its clients.
         profile: Where it writes its profile; not for nginx.
     """
 
     def __init__(
-        self, name: str, place: Place, core: int, load: type[Load] = Load, *, profile: Path | None = None
+        self, name: str, place: Place, core: Core, load: type[Load] = Load, *, profile: Path | None = None
     ) -> None:
         self.name = name
         port = _free_port()
         self._log = place.folder / f"{name}-{port}.log"
         command = _nginx(place, port) if name == "nginx" else _program(name, place, port, profile)
-        with self._log.open("wb") as log, _on(core):
+        with self._log.open("wb") as log, core.held():
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         self.pid = self._process.pid
+        self.core = core
         self.load = load(port, place.suite, place.files["staple"].read_bytes())
 
     def __enter__(self) -> Self:
@@ -122,17 +122,6 @@ class Server:
         if self._process.poll() is None:
             self._process.terminate()
         self._process.wait(PATIENCE)
-
-
-@contextmanager
-def _on(core: int) -> Iterator[None]:
-    """Run on a core, and start processes there."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def _nginx(place: Place, port: int) -> list[str]:
