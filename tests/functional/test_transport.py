@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import resource
 import socket
 import struct
 import subprocess
@@ -563,7 +564,7 @@ class TestLarge:
 @pytest.fixture(scope="module")
 def limited(authority: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """A server with little room and patience."""
-    limits = ("handshake_seconds=1", "connections=8", "connections_per_address=4", "handshakes=4")
+    limits = ("handshake_seconds=2", "connections=8", "connections_per_address=4", "handshakes=4")
     with protocols_program(authority, tmp_path_factory.mktemp("limited"), *limits) as serving:
         yield serving
         assert not serving.has_traceback()
@@ -586,7 +587,7 @@ class TestLimits:
             one.sendall(hello[:sent])
         for one in silent:
             assert everything(one) == b""
-            assert time.monotonic() - began > 0.9
+            assert time.monotonic() - began > 1.8
         assert self.closed(limited)["handshake-timeout"] == before + 4
 
     def test_a_client_that_takes_its_time(self, limited: Serving) -> None:
@@ -638,6 +639,22 @@ class TestLimits:
             assert not self.gets_in(limited, "127.0.0.3")
             wait_until(lambda: self.gets_in(limited, "127.0.0.3"), "room again")
         assert self.closed(limited)["too-many-handshakes"]
+
+    def test_more_connections_than_descriptors(self, authority: Pki, tmp_path: Path) -> None:
+        """Who comes when there is no descriptor left is turned away; the server rests, and serves on when there are."""
+        with protocols_program(authority, tmp_path) as serving, ExitStack() as stack:
+            assert self.gets_in(serving, "127.0.0.1")
+            limit = descriptors(serving.program.pid) + 10
+            resource.prlimit(serving.program.pid, resource.RLIMIT_NOFILE, (limit, limit))
+            crowd = [stack.enter_context(socket.create_connection(("127.0.0.1", serving.port), 20)) for _ in range(50)]
+            for late in crowd[20:]:
+                assert everything(late) == b""
+            wait_until(lambda: rests(serving.program.pid), "a server that waits")
+            for early in crowd[:20]:
+                early.close()
+            wait_until(lambda: self.gets_in(serving, "127.0.0.1"), "room again")
+            assert not serving.has_traceback()
+            assert len(serving.program.output().splitlines()) < 20
 
     def gets_in(self, serving: Serving, source: str) -> bool:
         """Whether a client gets an answer from an address."""
