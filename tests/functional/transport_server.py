@@ -54,9 +54,13 @@ class Obedient(LineReceiver):
         self.factory.open -= 1
 
     def lineReceived(self, line: bytes) -> None:
-        """Obey."""
-        word, *arguments = line.split()
-        getattr(self, f"do_{word.decode()}")(*map(int, arguments))
+        """Obey; what is no command ends the connection."""
+        word, *arguments = line.split() or [b""]
+        command = getattr(self, f"do_{word.decode('latin-1')}", None)
+        if command is None:
+            self.transport.loseConnection()
+        else:
+            command(*map(int, arguments))
 
     def rawDataReceived(self, data: bytes) -> None:
         """Send back, or count."""
