@@ -90,7 +90,7 @@ class TLSTransport(tcp.Server):
 
     Args:
         connected: The socket; the transport closes it.
-        protocol: Gets the plaintext. Its `makeConnection` is the caller's to call.
+        protocol: Gets the plaintext. `doRead` is to be called once its `makeConnection` is done.
         peer: The client's address.
         port: What accepted the connection.
         number: Which of its connections this is.
@@ -117,7 +117,7 @@ class TLSTransport(tcp.Server):
     _finishing = False
     """The connection ends at the client's wish, with what is written by now."""
     _unheard = False
-    """The protocol closed the connection while it was not reading."""
+    """When the connection was to be closed the client had sent more than was read."""
 
     def __init__(  # noqa: PLR0917 - Twisted's own order
         self,
@@ -152,7 +152,6 @@ class TLSTransport(tcp.Server):
         connected.setblocking(False)
         openssl.accept(tls)
         connections.opening(self)
-        self._watch()
 
     # What the reactor calls.
 
@@ -172,9 +171,14 @@ class TLSTransport(tcp.Server):
         """End the connection: free what it holds, then tell the protocol."""
         if self.disconnected:
             return
-        self._in_turn = False
-        abstract.FileDescriptor.connectionLost(self, reason)  # type: ignore[no-untyped-call]
-        self._connections.opened(self)
+        self.connected = 0
+        self.disconnected = 1
+        producer, self.producer = self.producer, None
+        if producer is not None:
+            producer.stopProducing()
+        self._watch()
+        if self._handshaking:
+            self._connections.opened(self)
         if reason is not _DONE:
             self._connections.ended(reason, handshaking=self._handshaking)
         connected, protocol = self.socket, self.protocol
@@ -188,14 +192,15 @@ class TLSTransport(tcp.Server):
 
     def _part(self, connected: socket.socket, reason: Failure) -> None:
         """Close the socket, now or when its client is done."""
-        gone = partial(self._connections.release, self._network)
-        if isinstance(reason.value, ConnectionAborted):
-            reset(connected)
-        elif reason is not _LOST and not self._input_over and (self._unheard or unread(connected)):
+        aborted = isinstance(reason.value, ConnectionAborted)
+        if self._unheard and not (aborted or self._input_over or reason is _LOST):
+            gone = partial(self._connections.release, self._network)
             Lingering(connected, self.reactor, self._connections.lingering, gone)
             return
+        if aborted:
+            reset(connected)
         connected.close()
-        gone()
+        self._connections.release(self._network)
 
     def _turn(self, *, readable: bool) -> None:
         if self.disconnected:
@@ -239,6 +244,7 @@ class TLSTransport(tcp.Server):
     def _handshake_failed(self, error: SSL.Error) -> None:
         if spoke_http(error):
             self._answer_plain_http()
+        self._unheard = unread(self.socket)
         self.connectionLost(_reason(error))
 
     def _answer_plain_http(self) -> None:
@@ -334,11 +340,18 @@ class TLSTransport(tcp.Server):
 
     def loseConnection(self, *_: object) -> None:
         """Send what was written and a close_notify, then close; a connection without its handshake is aborted."""
-        if self._handshaking and not self.disconnecting and not self._output.size:
+        if not self.connected or self.disconnecting:
+            return
+        if self._handshaking and not self._output.size:
             self.abortConnection()
+        elif self._writeDisconnected:
+            self.connectionLost(_DONE)
         else:
-            self._unheard = not self._reading
-            abstract.FileDescriptor.loseConnection(self)  # type: ignore[no-untyped-call]
+            # Asked now, since a quick client answers the close_notify before the socket is closed.
+            self._unheard = not self._reading or unread(self.socket)
+            self._reading = False
+            self.disconnecting = 1
+            self.startWriting()
 
     def abortConnection(self) -> None:
         """End the connection at once, with a reset; nothing more is sent or delivered."""
