@@ -431,6 +431,18 @@ class TestRecords:
             offence(client)
             assert client.farewell() == alert
 
+    def test_a_client_that_goes_on_sending(self, protocols: Serving) -> None:
+        """A client that still sends when the server is done gets all that was written for it, and the close_notify."""
+        with RecordClient(protocols.port) as client:
+            client.send(b"last %d\n" % (4 * MIB))
+            first = client.receive().content
+            client.send(b"more")
+            # All that fits the kernel's buffers is there now; some of it has yet to leave the server's.
+            wait_until(lambda: rests(protocols.program.pid), "a server that waits")
+            client.send(b"even more")
+            assert first + client.receive_data(4 * MIB - len(first)) == bytes(range(256)) * (4 * MIB // 256)
+            assert client.farewell() == CLOSE_NOTIFY
+
     @pytest.mark.parametrize(("content", "kind"), [(bytes([2, 80]), ALERT), (b"", HANDSHAKE)], ids=["alert", "offence"])
     def test_an_end_in_the_middle_of_a_download(self, protocols: Serving, content: bytes, kind: int) -> None:
         """A connection that fails while the server has more to send ends, and its producer with it."""

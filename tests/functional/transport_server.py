@@ -8,6 +8,7 @@ Each line is a command, and its answer a line:
     take SIZE   so many bytes follow; their SHA-256 is the answer
     give SIZE   so many bytes are the answer, by a push producer
     hold SIZE   the same as `take`, but it begins to read when another connection says `release`
+    last SIZE   so many bytes are the answer, written at once, and the connection is closed
     turns       how often the reactor has gone round
     open        how many connections there are, this one included
     closed      what connections were closed for, as `Connections` counts it
@@ -98,6 +99,13 @@ class Obedient(LineReceiver):
     def do_give(self, size: int) -> None:
         """Send much."""
         Giving(self.transport, size)
+
+    def do_last(self, size: int) -> None:
+        """Send much, and close."""
+        while size:
+            self.transport.write(CHUNK[:size])
+            size -= len(CHUNK[:size])
+        self.transport.loseConnection()
 
     def do_turns(self) -> None:
         """Tell how far the reactor has come."""
