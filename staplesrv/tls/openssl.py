@@ -91,6 +91,7 @@ class PrivateCalls:
         self._read: Callable[[Any, Any, int], int] = lib.SSL_read
         self._write: Callable[[Any, Any, int], int] = lib.SSL_write
         self._shutdown: Callable[[Any], int] = lib.SSL_shutdown
+        self._set_staple: Callable[[Any, Any, int], int] = lib.SSL_set_tlsext_status_ocsp_resp
         self._set_accept_state: Callable[[Any], None] = lib.SSL_set_accept_state
         self._clear_mode: Callable[[Any, int], int] = lib.SSL_clear_mode
         self._get_error: Callable[[Any, int], int] = lib.SSL_get_error
@@ -156,7 +157,11 @@ class PrivateCalls:
         """Go on with the handshake."""
         self._clear_errors()
         result = self._do_handshake(connection._ssl)  # noqa: SLF001
-        return None if result == 1 else self._want(connection, result)
+        if result != 1:
+            return self._want(connection, result)
+        # OpenSSL would keep its copy of the staple for as long as the connection lasts.
+        self._set_staple(connection._ssl, self._ffi.NULL, 0)  # noqa: SLF001
+        return None
 
     def read(self, connection: SSL.Connection) -> bytes | Want:
         """Read a record."""
