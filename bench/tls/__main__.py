@@ -24,6 +24,8 @@ import hashlib
 import os
 import platform
 import resource
+import shlex
+import shutil
 import statistics
 import subprocess
 import sys
@@ -31,16 +33,15 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import in_memory
 import profiled
 from load import H2Load, Load
-from OpenSSL import SSL, version
+from OpenSSL import SSL
 from processes import Core, private_kib
 from servers import LARGE, Place, Server
-
-import twisted
 
 SERVERS = ("nginx", "staplesrv", "stock")
 FULL = 400
@@ -155,6 +156,8 @@ def arguments() -> argparse.Namespace:
     chosen = parser.parse_args()
     if chosen.servers is None:
         chosen.servers = ["staplesrv"] if chosen.profile else list(SERVERS)
+    if not (chosen.profile or chosen.in_memory) and shutil.which(shlex.split(chosen.nginx)[0]) is None:
+        parser.error(f"{chosen.nginx}: not found; say where nginx is with --nginx")
     return chosen
 
 
@@ -186,12 +189,12 @@ def facts(place: Place, server: Server) -> str:
     """Say what is measured with what."""
     connection = server.load.connect()
     group = connection.get_group_name()
-    said = subprocess.run([*place.nginx.split(), "-V"], check=True, capture_output=True, text=True).stderr.splitlines()
-    nginx = ", ".join(line for line in said if "nginx version" in line or "OpenSSL" in line)
+    said = subprocess.run([*shlex.split(place.nginx), "-V"], check=True, capture_output=True, text=True).stderr
+    nginx = ", ".join(line for line in said.splitlines() if "nginx version" in line or "OpenSSL" in line)
     return (
         f"ECDSA P-256, chain of two, {group}, {connection.get_cipher_name()}, "
         f"a staple of {len(place.files['staple'].read_bytes())} bytes; {nginx};\n"
-        f"Python {platform.python_version()}, Twisted {twisted.__version__}, pyOpenSSL {version.__version__}, "
+        f"Python {platform.python_version()}, Twisted {version('twisted')}, pyOpenSSL {version('pyopenssl')}, "
         f"{SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode()}\n"
     )
 
@@ -208,10 +211,10 @@ def warm_up(server: Server, body: bytes) -> None:
 def show(seen: Seen, names: list[str]) -> bool:
     """Print the table; return whether a ratio of ours misses its limit."""
     missed = False
-    print(f"{'':28}" + "".join(f"{name:>28}" for name in names) + f"{'to reach':>10}")
+    print(f"{'':28}{names[0]:>10}" + "".join(f"{name:>28}" for name in names[1:]) + f"{'to reach':>10}")
     for work in dict.fromkeys(work for work, _name in seen):
-        line = f"{work.title:28}"
-        for name in names:
+        line = f"{work.title:28}{statistics.median(seen[work, names[0]]):>10.4g}"
+        for name in names[1:]:
             ratios = [a / b for a, b in zip(seen[work, name], seen[work, names[0]], strict=True)]
             ratio = statistics.median(ratios)
             line += f"{statistics.median(seen[work, name]):>10.4g}{ratio:>6.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
