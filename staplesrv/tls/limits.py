@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from staplesrv.errors import OperatorError
+
+WHERE = "[limits]"
+"""What an `OperatorError` about a limit names as its place; whoever knows the file may name that instead."""
+
+LONGEST_HANDSHAKE = 86_400.0
+"""Seconds. What is beyond is a slip."""
+
+READ_BUFFERS = range(4096, 16 * 1024 * 1024 + 1)
+"""Bytes. Less makes many turns of one record (RFC 8446 §5.1: 16 KiB); more lets one client hold up the others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a client, and all clients together, may take. Whatever is over a limit is closed and counted.
+
+    A value that exists is valid.
 
     Args:
         connections: Open at once, in all.
@@ -16,6 +29,9 @@ class Limits:
         handshakes: In progress at once; each holds some 50 KiB of OpenSSL's memory.
         handshake_seconds: How long a handshake may take; a preamble before it has as much again.
         read_buffer: Bytes of plaintext that are read from one connection before it is another's turn.
+
+    Raises:
+        OperatorError: a limit can't be used.
     """
 
     connections: int = 65_536
@@ -23,3 +39,20 @@ class Limits:
     handshakes: int = 32_768
     handshake_seconds: float = 10.0
     read_buffer: int = 65_536
+
+    def __post_init__(self) -> None:
+        for key in ("connections", "connections_per_address", "handshakes"):
+            # Without any nobody could connect, and the configuration is not the place to switch a server off.
+            if not getattr(self, key) >= 1:
+                raise _bad(key, "is not above zero", "use a number of connections")
+        if not 0 < self.handshake_seconds <= LONGEST_HANDSHAKE:
+            raise _bad(
+                "handshake_seconds", "is out of range", f"use above 0 and at most {LONGEST_HANDSHAKE:.0f} seconds"
+            )
+        if not READ_BUFFERS.start <= self.read_buffer < READ_BUFFERS.stop:
+            advice = f"use from {READ_BUFFERS.start} to {READ_BUFFERS.stop - 1} bytes"
+            raise _bad("read_buffer", "is out of range", advice)
+
+
+def _bad(key: str, problem: str, advice: str) -> OperatorError:
+    return OperatorError(WHERE, problem, advice, key=key)
