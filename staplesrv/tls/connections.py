@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from OpenSSL import SSL
-from twisted.internet.error import ConnectionLost
+from twisted.internet.error import ConnectionAborted, ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
@@ -120,6 +120,8 @@ class Connections:
             handshaking: Whether the handshake was not done.
         """
         error = reason.value
+        if isinstance(error, ConnectionAborted):
+            return  # at our own wish; Twisted has it as a kind of ConnectionLost
         if isinstance(error, ConnectionLost):
             self.closed[Closed.LOST] += 1
         elif isinstance(error, SSL.Error):
@@ -129,6 +131,8 @@ class Connections:
     def port_opened(self) -> None:
         """A port listens."""
         self._ports += 1
+        self._handshakes.hold_on()
+        self.lingering.hold_on()
 
     def port_closed(self) -> None:
         """A port listens no more. After the last one nothing is left in the reactor once all connections are gone."""
