@@ -173,6 +173,7 @@ class TLSTransport(tcp.Server):
             return
         self.connected = 0
         self.disconnected = 1
+        self._reading = self._writing = False
         producer, self.producer = self.producer, None
         if producer is not None:
             producer.stopProducing()
@@ -347,8 +348,7 @@ class TLSTransport(tcp.Server):
         elif self._writeDisconnected:
             self.connectionLost(_DONE)
         else:
-            # Asked now, since a quick client answers the close_notify before the socket is closed.
-            self._unheard = not self._reading or unread(self.socket)
+            self._unheard = not self._reading
             self._reading = False
             self.disconnecting = 1
             self.startWriting()
@@ -400,6 +400,8 @@ class TLSTransport(tcp.Server):
             self.producerPaused = False
             self.producer.resumeProducing()  # type: ignore[attr-defined]
         elif self.disconnecting and (self.producer is None or self._finishing):
+            # Asked now, since a quick client answers the close_notify before the socket is closed.
+            self._unheard = self._unheard or unread(self.socket)
             if self._say_goodbye():
                 self.connectionLost(_DONE)
         elif self._writeDisconnecting and not self._writeDisconnected and self._say_goodbye():
