@@ -7,8 +7,9 @@
 
 Three servers have the same certificate, the same staple and the same work: nginx; `program.py` over staplesrv's
 endpoint; `program.py` over Twisted's own TLS, `stock`. They run on one core, the load on another, and take turns within
-each round. Counted is the CPU time of the server's process tree, or its private memory; the table has the median of
-the rounds, the median of their ratios to nginx, and the range of these. It ends with 1 if a ratio misses its limit.
+each round. Counted is the CPU time of the server's process tree, or its private memory. The table has the median
+of the rounds, the median of their ratios to nginx, and in brackets the ratio of the best rounds, which others on the
+machine disturb least. It ends with 1 if a median misses its limit.
 
 `--load h2load` is a second view, of clients in C that keep the server busy but ask for no staple. `--profile` runs the
 server under cProfile and says where its time goes; `--in-memory` says what OpenSSL takes by itself.
@@ -211,13 +212,15 @@ def warm_up(server: Server, body: bytes) -> None:
 def show(seen: Seen, names: list[str]) -> bool:
     """Print the table; return whether a ratio of ours misses its limit."""
     missed = False
-    print(f"{'':28}{names[0]:>10}" + "".join(f"{name:>28}" for name in names[1:]) + f"{'to reach':>10}")
+    print(f"{'':28}{names[0]:>10}" + "".join(f"{name:>25}" for name in names[1:]) + f"{'to reach':>10}")
     for work in dict.fromkeys(work for work, _name in seen):
-        line = f"{work.title:28}{statistics.median(seen[work, names[0]]):>10.4g}"
+        best = max if work.more else min
+        reference = seen[work, names[0]]
+        line = f"{work.title:28}{statistics.median(reference):>10.4g}"
         for name in names[1:]:
-            ratios = [a / b for a, b in zip(seen[work, name], seen[work, names[0]], strict=True)]
-            ratio = statistics.median(ratios)
-            line += f"{statistics.median(seen[work, name]):>10.4g}{ratio:>6.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+            values = seen[work, name]
+            ratio = statistics.median(ours / theirs for ours, theirs in zip(values, reference, strict=True))
+            line += f"{statistics.median(values):>12.4g}{ratio:>6.2f} ({best(values) / best(reference):.2f})"
             if name == "staplesrv":
                 missed |= ratio < work.limit if work.more else ratio > work.limit
         print(line + f"{work.limit:>10.2f}")
