@@ -23,6 +23,7 @@ class MemoryTLS(BufferingTLSTransport):
     factory: MemoryTLSFactory
     network = ""
     _opening = True
+    _why: Failure | None = None
 
     def makeConnection(self, transport: Any) -> None:
         """Begin the handshake."""
@@ -40,9 +41,18 @@ class MemoryTLS(BufferingTLSTransport):
         """End."""
         connections = self.factory.connections
         connections.opened(self)
-        connections.ended(self._reason or reason, handshaking=self._opening)
-        connections.release(self.network)
-        super().connectionLost(reason)
+        try:
+            super().connectionLost(reason)
+        finally:
+            if not self._aborted:
+                connections.ended(self._why or reason, handshaking=self._opening)
+            connections.release(self.network)
+
+    def _tlsShutdownFinished(self, reason: Failure | None) -> None:
+        # The reason that the protocol is told: an end without a close_notify is found in `connectionLost` only, where
+        # OpenSSL sees the end of the stream.
+        super()._tlsShutdownFinished(reason)  # type: ignore[no-untyped-call]
+        self._why = self._reason
 
 
 class MemoryTLSFactory(TLSMemoryBIOFactory):
