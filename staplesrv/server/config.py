@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from staplesrv.errors import OperatorError
+from staplesrv.server.configuration.limits_table import read_limits
 from staplesrv.server.configuration.listener import DEFAULT_LISTEN, Listener, long_listeners, short_listeners
 from staplesrv.server.configuration.paths import folder_problem
 from staplesrv.server.configuration.place import Place
@@ -21,6 +22,7 @@ from staplesrv.server.configuration.staples_table import read_settings
 from staplesrv.server.configuration.table import read_table
 from staplesrv.server.configuration.toml_file import read_toml
 from staplesrv.staples.settings import Settings
+from staplesrv.tls.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Configuration:
         state_dir: Where staples survive restarts; None leaves it to `state_dir.default`.
         file: Where it was read from, absolute; None for options.
         place: For errors.
+        limits: What clients may take.
     """
 
     listeners: tuple[Listener, ...]
@@ -42,6 +45,7 @@ class Configuration:
     state_dir: Path | None
     file: Path | None
     place: Place = field(compare=False)
+    limits: Limits = field(default_factory=Limits)
 
     def again(self) -> Configuration:
         """Read the file once more; options stay what they were.
@@ -63,6 +67,7 @@ class Configuration:
         """Return the keys that differ in another configuration and that a reload leaves as they were."""
         pairs = {
             "listen": (self.listeners, other.listeners),
+            "[limits]": (self.limits, other.limits),
             "[staples]": (self.settings, other.settings),
             "state_dir": (self.state_dir, other.state_dir),
         }
@@ -102,13 +107,14 @@ def build(value: Mapping[str, Any], place: Place, base: Path, *, file: Path | No
     table = read_table(value, FileTable, place, elsewhere=ELSEWHERE)
     # The settings first: sites are many, and an error up there would only show after all of them were looked at.
     settings = Settings() if table.staples is None else read_settings(table.staples, place)
+    limits = Limits() if table.limits is None else read_limits(table.limits, place)
     listeners = _listeners(table, place)
     if not table.sites:
         raise place.error("sites", "there is none", "add a [[sites]] with certificate, private_key and static")
     sites = tuple(read_site(site, number, place, base) for number, site in enumerate(table.sites, 1))
     if error := same_names(sites):
         raise error
-    return Configuration(listeners, sites, settings, _state_dir(table.state_dir, place, base), file, place)
+    return Configuration(listeners, sites, settings, _state_dir(table.state_dir, place, base), file, place, limits)
 
 
 def _listeners(table: FileTable, place: Place) -> tuple[Listener, ...]:

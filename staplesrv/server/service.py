@@ -27,7 +27,6 @@ from staplesrv.server.web.contents import Contents
 from staplesrv.server.web.hosts import Hosts
 from staplesrv.staples.blocking import in_thread
 from staplesrv.tls.connections import Connections
-from staplesrv.tls.limits import Limits
 from staplesrv.tls.site import SiteCertificate
 from staplesrv.tls.stapler import Stapler
 
@@ -81,7 +80,7 @@ class StaplesrvService(MultiService):
         self.stapler.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
         HangUp(reactor, self.reload_soon).setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
         self.hosts = Hosts(lambda: self.stapler.stage.front.table, {})
-        self.connections = Connections(Limits(), reactor)
+        self.connections = Connections(configuration.limits, reactor)
         self.doors: tuple[Door, ...] = ()
         self._starting: Deferred[None] | None = None
         self._reloading: Deferred[None] | None = None

@@ -17,6 +17,7 @@ from staplesrv.server.configuration.listener import Listener
 from staplesrv.server.configuration.place import Place
 from staplesrv.staples.settings import Settings
 from staplesrv.testing import LeafFiles
+from staplesrv.tls.limits import Limits
 from staplesrv.tls.site import SiteCertificate
 
 SITE = 'certificate = "fullchain.pem"\nprivate_key = "privkey.pem"\nstatic = "www"\n'
@@ -60,6 +61,7 @@ def test_the_smallest_configuration(read: Read, tmp_path: Path) -> None:
     assert site.certificate == SiteCertificate(tmp_path / "fullchain.pem", tmp_path / "privkey.pem")
     assert (site.static, site.resource) == (tmp_path / "www", None)
     assert got.settings == Settings()
+    assert got.limits == Limits()
     assert got.state_dir is None
     assert got.file == tmp_path / "a.toml"
 
@@ -80,6 +82,8 @@ def test_everything_at_once(read: Read, tmp_path: Path) -> None:
         state_dir = "state"
         [staples]
         start_wait = 3
+        [limits]
+        handshakes = 100
         [[sites]]
         names = ["example.org", "*.example.org", "192.0.2.1", "bücher.example"]
         certificate = ["fullchain.pem", "rsa.pem"]
@@ -103,6 +107,7 @@ def test_everything_at_once(read: Read, tmp_path: Path) -> None:
     assert got.listeners[2].tls == "modern"
     assert got.state_dir == tmp_path / "state"
     assert got.settings.start_wait.total_seconds() == 3
+    assert got.limits == Limits(handshakes=100)
     first, second = got.sites
     assert first.certificate == SiteCertificate(
         (tmp_path / "fullchain.pem", tmp_path / "rsa.pem"),
@@ -166,6 +171,11 @@ def test_what_came_from_options_is_the_same_again(files: LeafFiles, tmp_path: Pa
         ('listen = ["tcp:1", "tcp:1"]', "listen: tcp:1 is there twice; keep one of them"),
         ("listen = [", "is not TOML: Invalid value (at end of document); mend it there"),
         (f"{ONE_SITE}[staples]\ntimeout = -1", "[staples]: timeout: is negative; give a number of seconds"),
+        (
+            f"{ONE_SITE}[limits]\nconnections = 0",
+            "[limits]: connections: is not above zero; use a number of connections",
+        ),
+        (f"handshakes = 5\n{ONE_SITE}", "handshakes: does not belong here; move it into [limits]"),
         (f'state_dir = ""\n{ONE_SITE}', "state_dir: is empty; name a directory, or leave the key out"),
         (
             f'state_dir = "privkey.pem"\n{ONE_SITE}',
@@ -270,8 +280,10 @@ def test_what_takes_a_restart_is_named(read: Read) -> None:
     """Sites do not."""
     before = read(ONE_SITE)
     assert before.needs_restart_for(read(f'{ONE_SITE}names = ["a.example"]')) == ()
-    changed = read(f'state_dir = "x"\n{ONE_SITE.replace("443", "444")}[staples]\nnonce = true')
-    assert before.needs_restart_for(changed) == ("listen", "[staples]", "state_dir")
+    changed = read(
+        f'state_dir = "x"\n{ONE_SITE.replace("443", "444")}[staples]\nnonce = true\n[limits]\nhandshakes = 9'
+    )
+    assert before.needs_restart_for(changed) == ("listen", "[limits]", "[staples]", "state_dir")
 
 
 def test_an_error_about_a_file_is_explained_by_its_key(read: Read, tmp_path: Path) -> None:
@@ -309,6 +321,7 @@ tables = st.fixed_dictionaries(
         "sites": st.lists(sites, max_size=3) | values,
         "staples": st.dictionaries(st.sampled_from(["timeout", "no_proxy", "responders", "http_proxy"]), values)
         | values,
+        "limits": st.dictionaries(st.sampled_from(["connections", "handshake_seconds"]), values) | values,
         "listeners": st.lists(st.dictionaries(st.sampled_from(["endpoint", "tls", "protocols"]), values)) | values,
         "state_dir": values,
         "workers": values,

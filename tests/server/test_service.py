@@ -17,6 +17,7 @@ from server.client import is_open, visit
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
@@ -25,6 +26,7 @@ from staplesrv.server.config import load
 from staplesrv.server.service import StaplesrvService
 from staplesrv.testing import Behaviour, CertificateAuthority, OCSPResponder, listen
 from staplesrv.tls import reading
+from staplesrv.tls.connections import Closed
 
 CODE = """
 from twisted.web.static import Data
@@ -151,6 +153,18 @@ class ServiceTests(TestCase):
         assert (await visit(self.port(service))).seen.staple
         await service.stopService()
         assert not path.exists()
+
+    async def test_all_listeners_share_the_limits(self) -> None:
+        """What is open on one counts on the other; there is room again when it ends."""
+        listen = 'listen = ["tcp:0:interface=127.0.0.1", "tcp:0:interface=127.0.0.2"]\n[limits]\nconnections = 1\n'
+        service = await self.started(self.write(top=listen))
+        with socket.create_connection(("127.0.0.1", self.port(service))):
+            await self.until(lambda: service.connections.open, "the first client")
+            with socket.create_connection(service.doors[1].addresses[0]) as other:
+                assert await deferToThread(other.recv, 1) == b""
+        assert service.connections.closed[Closed.CONNECTIONS] == 1
+        await self.until(lambda: not service.connections.open, "its end")
+        assert (await visit(self.port(service))).seen.staple
 
     async def test_sites_are_chosen_by_name(self) -> None:
         """The certificate by the server name, the content by the Host header."""

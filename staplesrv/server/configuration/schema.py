@@ -19,6 +19,7 @@ Endpoints = Annotated[str | list[str], Meta(description='an endpoint like "tcp:4
 Switch = Annotated[bool, Meta(description="true or false")]
 Seconds = Annotated[float, Meta(description="a number of seconds")]
 Count = Annotated[int, Meta(description="a number of bytes")]
+Connections = Annotated[int, Meta(description="a number of connections")]
 URLs = Annotated[dict[str, str], Meta(description='a table of host = "URL"')]
 Table = Annotated[dict[str, Any], Meta(description="a table")]
 Tables = Annotated[list[dict[str, Any]], Meta(description="tables, each under a [[header]] in double brackets")]
@@ -27,6 +28,7 @@ Tables = Annotated[list[dict[str, Any]], Meta(description="tables, each under a 
 class FileTable(msgspec.Struct, kw_only=True):
     """The file as a whole."""
 
+    limits: Table | None = None
     listen: Endpoints | None = None
     listeners: Tables | None = None
     sites: Tables | None = None
@@ -80,6 +82,16 @@ class StaplesTable(msgspec.Struct, kw_only=True):
     max_response: Count | None = None
 
 
+class LimitsTable(msgspec.Struct, kw_only=True):
+    """`[limits]`; what is left out is as in `tls.limits.Limits`."""
+
+    connections: Connections | None = None
+    connections_per_address: Connections | None = None
+    handshakes: Connections | None = None
+    handshake_seconds: Seconds | None = None
+    read_buffer: Count | None = None
+
+
 def _keys(table: type[msgspec.Struct], advice: str) -> Mapping[str, Misplaced]:
     return {field.encode_name: Misplaced("does not belong here", advice) for field in msgspec.structs.fields(table)}
 
@@ -90,6 +102,7 @@ ELSEWHERE: Mapping[str, Misplaced] = {
         Misplaced("is not supported in this version", "remove it"),
     ),
     **_keys(StaplesTable, "move it into [staples]"),
+    **_keys(LimitsTable, "move it into [limits]"),
     **_keys(ListenerTable, "move it into one of [[listeners]]"),
     **_keys(SiteTable, "move it into one of [[sites]]"),
     **_keys(FileTable, "move it to the top of the file, above the first [table]"),
