@@ -27,6 +27,7 @@ from staplesrv.server.web.contents import Contents
 from staplesrv.server.web.hosts import Hosts
 from staplesrv.staples.blocking import in_thread
 from staplesrv.tls.connections import Connections
+from staplesrv.tls.limits import Limits
 from staplesrv.tls.site import SiteCertificate
 from staplesrv.tls.stapler import Stapler
 
@@ -40,6 +41,7 @@ class StaplesrvService(MultiService):
         configuration: What to serve, and where.
         reactor: The reactor.
         state_dir: Where staples survive restarts; None keeps them in memory.
+        limits: What clients may take, where that is not what the configuration says.
         give_up: Called if a socket can't listen after all, though it could be bound.
         started: Called with the sockets' addresses when they listen.
         wall_clock: Seconds since the epoch.
@@ -58,6 +60,7 @@ class StaplesrvService(MultiService):
         *,
         reactor: Any,
         state_dir: Path | None = None,
+        limits: Limits | None = None,
         give_up: Callable[[OperatorError], object] | None = None,
         started: Callable[[Sequence[Any]], object] | None = None,
         wall_clock: sources.WallClock = sources.wall_clock,
@@ -80,7 +83,7 @@ class StaplesrvService(MultiService):
         self.stapler.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
         HangUp(reactor, self.reload_soon).setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
         self.hosts = Hosts(lambda: self.stapler.stage.front.table, {})
-        self.connections = Connections(configuration.limits, reactor)
+        self.connections = Connections(limits or configuration.limits, reactor)
         self.doors: tuple[Door, ...] = ()
         self._starting: Deferred[None] | None = None
         self._reloading: Deferred[None] | None = None

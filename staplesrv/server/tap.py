@@ -20,6 +20,7 @@ from staplesrv.errors import OperatorError
 from staplesrv.server import privileges
 from staplesrv.server.config import Configuration
 from staplesrv.server.demo import Demo
+from staplesrv.server.descriptors import within_descriptors
 from staplesrv.server.name_lookups import keep_lookups_apart
 from staplesrv.server.options import Options
 from staplesrv.server.privileges import Identity
@@ -61,7 +62,8 @@ def makeService(options: Options) -> IService:
 def _server(configuration: Configuration, reactor: Any, identity: Identity | None) -> IService:
     state_dir = usable_state_dir(configuration.state_dir, os.environ, identity)
     give_up = _Failure(reactor).report
-    service = StaplesrvService(configuration, reactor=reactor, state_dir=state_dir, give_up=give_up)
+    limits = within_descriptors(configuration.limits, reactor)
+    service = StaplesrvService(configuration, reactor=reactor, state_dir=state_dir, limits=limits, give_up=give_up)
     service.prepare()
     if identity is not None:
         _warn_of_unreadable(configuration.files, identity)

@@ -145,10 +145,12 @@ def test_the_choice_of_the_reactor_is_left_to_twistd() -> None:
 
 
 @pytest.mark.parametrize("name", ["epoll", "poll", "select", "asyncio"])
-def test_every_reactor_goes_by_the_steady_clock(files: LeafFiles, name: str) -> None:
-    """A server is made under it, its timers count from the monotonic clock, and it starts and stops."""
+def test_a_server_under_every_reactor(files: LeafFiles, name: str) -> None:
+    """Its timers count from the monotonic clock, its connections fit its descriptors, and it starts and stops."""
+    room = 300 - 128 if name == "select" else 1000 - 128
     code = f"""
-import sys, time
+import resource, sys, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (300, 1000))
 from twisted.application.reactors import installReactor
 installReactor({name!r})
 from twisted.internet import reactor
@@ -158,6 +160,7 @@ options.parseOptions(["--certificate", {str(files.certificate)!r}, "--private-ke
     "--static", ".", "--state-dir", "state", "--listen", "tcp:0:interface=127.0.0.1", "--responder", ""])
 service = tap.makeService(options)
 assert abs(reactor.seconds() - time.monotonic()) < 1
+assert service.connections.limits.connections == {room}
 service.privilegedStartService()
 service.startService()
 def listening():
