@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from staplesrv.tls.bound_ports import BoundPorts
     from staplesrv.tls.context_factory import ContextFactory
     from staplesrv.tls.endpoint import StapleServerEndpoint
+    from staplesrv.tls.limits import Limits
     from staplesrv.tls.reload import Reloaded
     from staplesrv.tls.site import SiteCertificate
     from staplesrv.tls.stapler import Stapler
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BoundPorts",
     "ContextFactory",
+    "Limits",
     "NotIssuedBy",
     "OperatorError",
     "Reloaded",
@@ -39,6 +41,7 @@ __all__ = [
 _HOMES = {
     "BoundPorts": "staplesrv.tls.bound_ports",
     "ContextFactory": "staplesrv.tls.context_factory",
+    "Limits": "staplesrv.tls.limits",
     "NotIssuedBy": "staplesrv.errors",
     "OperatorError": "staplesrv.errors",
     "Reloaded": "staplesrv.tls.reload",
