@@ -7,8 +7,8 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
-_MAPPED = "::ffff:"
-"""How a socket that takes IPv4 and IPv6 alike shows IPv4 addresses (RFC 4291 §2.5.5.2)."""
+_MAPPED = bytes(10) + b"\xff\xff"
+"""How the addresses begin as which a socket that takes IPv4 and IPv6 alike shows those of IPv4 (RFC 4291 §2.5.5.2)."""
 
 Address = IPv4Address | IPv6Address | UNIXAddress
 
@@ -42,6 +42,5 @@ def network_of(address: Address) -> str:
     host = address.host
     if ":" not in host:
         return host
-    if host.startswith(_MAPPED):
-        return host.removeprefix(_MAPPED)
-    return socket.inet_pton(socket.AF_INET6, host.partition("%")[0])[:8].hex()
+    packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
+    return socket.inet_ntop(socket.AF_INET, packed[12:]) if packed.startswith(_MAPPED) else packed[:8].hex()
