@@ -33,11 +33,11 @@ def within_descriptors(limits: Limits, reactor: Any, system: Any = resource) -> 
 
     Args:
         limits: As configured.
-        reactor: The reactor. One that goes by select(2) has no use for more than `FD_SETSIZE`.
+        reactor: The reactor. One that goes by select(2) has no use for more than `FD_SETSIZE`; more would break it.
         system: Has `getrlimit` and `setrlimit`.
     """
     by_select = any(kind.__name__ in _BY_SELECT for kind in type(reactor).__mro__)
-    descriptors = min(FD_SETSIZE, _number(_current(system)[0])) if by_select else _raised(system)
+    descriptors = min(_raised(FD_SETSIZE, system), FD_SETSIZE) if by_select else _raised(MOST, system)
     room = max(1, descriptors - min(SPARE, descriptors // 2))
     if limits.connections <= room:
         return limits
@@ -52,9 +52,9 @@ def within_descriptors(limits: Limits, reactor: Any, system: Any = resource) -> 
     return replace(limits, connections=room, connections_per_address=per_address)
 
 
-def _raised(system: Any) -> int:
+def _raised(most: int, system: Any) -> int:
     soft, hard = _current(system)
-    wanted = min(_number(hard), max(_number(soft), MOST))
+    wanted = min(_number(hard), max(_number(soft), most))
     # Some kernels have a limit of their own, lower than the one they tell.
     with suppress(OSError, ValueError):
         if _number(soft) < wanted:

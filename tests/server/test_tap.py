@@ -147,10 +147,10 @@ def test_the_choice_of_the_reactor_is_left_to_twistd() -> None:
 @pytest.mark.parametrize("name", ["epoll", "poll", "select", "asyncio"])
 def test_a_server_under_every_reactor(files: LeafFiles, name: str) -> None:
     """Its timers count from the monotonic clock, its connections fit its descriptors, and it starts and stops."""
-    room = 300 - 128 if name == "select" else 1000 - 128
+    room = 1024 - 128 if name == "select" else 1500 - 128
     code = f"""
 import resource, sys, time
-resource.setrlimit(resource.RLIMIT_NOFILE, (300, 1000))
+resource.setrlimit(resource.RLIMIT_NOFILE, (300, 1500))
 from twisted.application.reactors import installReactor
 installReactor({name!r})
 from twisted.internet import reactor
