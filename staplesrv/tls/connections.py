@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from staplesrv.tls.deadlines import Deadlines
 from staplesrv.tls.limits import Limits
 from staplesrv.tls.lingering import LINGER_SECONDS, Lingering
+from staplesrv.tls.poller import poller_for
 
 
 class Closed(StrEnum):
@@ -56,23 +57,26 @@ class Connections:
         open: Connections that are open now, their handshake done or not.
         accepted: Connections that were let in since the start.
         closed: How many connections ended how; what ended in order is not in it.
+        opening: Those whose handshake, or preamble, is not done.
         lingering: Those that are over but for their client.
+        poller: Watches their sockets.
     """
 
     def __init__(self, limits: Limits, clock: IReactorTime) -> None:
         self.limits = limits
+        self.poller = poller_for(clock)
         self.open = 0
         self.accepted = 0
         self.closed: Counter[Closed] = Counter()
         self._by_network: dict[str, int] = {}
-        self._handshakes: Deadlines[Opening] = Deadlines(clock, limits.handshake_seconds, self._too_slow)
+        self.opening: Deadlines[Opening] = Deadlines(clock, limits.handshake_seconds, self._too_slow)
         self.lingering: Deadlines[Lingering] = Deadlines(clock, LINGER_SECONDS, Lingering.abortConnection)
         self._ports = 0
 
     @property
     def handshakes(self) -> int:
-        """Handshakes in progress."""
-        return len(self._handshakes)
+        """Handshakes in progress, preambles included."""
+        return len(self.opening)
 
     def admit(self, network: str) -> bool:
         """Let a new connection in, or count it as refused.
@@ -84,7 +88,7 @@ class Connections:
         from_there = self._by_network.get(network, 0)
         if self.open >= limits.connections:
             self.closed[Closed.CONNECTIONS] += 1
-        elif len(self._handshakes) >= limits.handshakes:
+        elif self.open >= limits.handshakes and len(self.opening) >= limits.handshakes:
             self.closed[Closed.HANDSHAKES] += 1
         elif from_there >= limits.connections_per_address and network:
             self.closed[Closed.ADDRESS] += 1
@@ -103,14 +107,6 @@ class Connections:
             self._by_network[network] = left
         else:
             del self._by_network[network]
-
-    def opening(self, connection: Opening) -> None:
-        """A connection begins what comes before its first byte of plaintext; it has `handshake_seconds` for that."""
-        self._handshakes.begin(connection)
-
-    def opened(self, connection: Opening) -> None:
-        """A connection is through with it, or has ended."""
-        self._handshakes.end(connection)
 
     def ended(self, reason: Failure, *, handshaking: bool) -> None:
         """Count how a connection ended; what ended in order is not counted.
@@ -131,14 +127,14 @@ class Connections:
     def port_opened(self) -> None:
         """A port listens."""
         self._ports += 1
-        self._handshakes.hold_on()
+        self.opening.hold_on()
         self.lingering.hold_on()
 
     def port_closed(self) -> None:
         """A port listens no more. After the last one nothing is left in the reactor once all connections are gone."""
         self._ports -= 1
         if not self._ports:
-            self._handshakes.let_go()
+            self.opening.let_go()
             self.lingering.let_go()
 
     def _too_slow(self, connection: Opening) -> None:

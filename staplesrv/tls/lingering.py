@@ -12,13 +12,12 @@ import struct
 import termios
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from twisted.internet.interfaces import IReadDescriptor
-from twisted.internet.main import CONNECTION_LOST
 from zope.interface import implementer
 
 from staplesrv.tls.deadlines import Deadlines
+from staplesrv.tls.poller import READING, Watches
 
 LINGER_SECONDS = 5.0
 """How long a client may go on sending; as nginx has it by default between two reads, here for all of them."""
@@ -48,22 +47,22 @@ class Lingering:
 
     Args:
         connected: The socket; closed here.
-        reactor: Tells when there is input.
+        poller: Tells when there is input.
         deadlines: Has `abortConnection` called after `LINGER_SECONDS`.
         gone: Called once when the socket is closed.
     """
 
     def __init__(
-        self, connected: socket.socket, reactor: Any, deadlines: Deadlines[Lingering], gone: Callable[[], object]
+        self, connected: socket.socket, poller: Watches, deadlines: Deadlines[Lingering], gone: Callable[[], object]
     ) -> None:
         self._socket = connected
-        self._reactor = reactor
+        self._poller = poller
         self._deadlines = deadlines
         self._gone = gone
         with suppress(OSError):
             connected.shutdown(socket.SHUT_WR)
         deadlines.begin(self)
-        reactor.addReader(self)
+        poller.watch(self, 0, READING)
 
     def fileno(self) -> int:
         """Return the descriptor; -1 when closed."""
@@ -73,14 +72,16 @@ class Lingering:
         """Name it in the log."""
         return "lingering"
 
-    def doRead(self) -> Any:
+    def doRead(self) -> None:
         """Throw away what has come."""
         try:
-            return None if self._socket.recv(_MUCH) else CONNECTION_LOST
+            if self._socket.recv(_MUCH):
+                return
         except BlockingIOError:
-            return None
+            return
         except OSError:
-            return CONNECTION_LOST
+            pass  # reset: as good an end as any
+        self.connectionLost()
 
     def abortConnection(self) -> None:
         """Close it; a client that still sends gets a reset."""
@@ -95,6 +96,6 @@ class Lingering:
         if self._socket.fileno() < 0:
             return
         self._deadlines.end(self)
-        self._reactor.removeReader(self)
+        self._poller.watch(self, READING, 0)
         self._socket.close()
         self._gone()

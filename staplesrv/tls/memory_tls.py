@@ -27,7 +27,7 @@ class MemoryTLS(BufferingTLSTransport):
 
     def makeConnection(self, transport: Any) -> None:
         """Begin the handshake."""
-        self.factory.connections.opening(self)
+        self.factory.connections.opening.begin(self)
         super().makeConnection(transport)  # type: ignore[no-untyped-call]
 
     def dataReceived(self, data: bytes) -> None:
@@ -35,12 +35,12 @@ class MemoryTLS(BufferingTLSTransport):
         super().dataReceived(data)  # type: ignore[no-untyped-call]
         if self._opening and _done(self.getHandle()):  # type: ignore[no-untyped-call]
             self._opening = False
-            self.factory.connections.opened(self)
+            self.factory.connections.opening.end(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End."""
         connections = self.factory.connections
-        connections.opened(self)
+        connections.opening.end(self)
         try:
             super().connectionLost(reason)
         finally:

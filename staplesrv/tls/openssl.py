@@ -103,6 +103,7 @@ class PrivateCalls:
         # after a record without plaintext, where a client that sends nothing else would hold the reactor.
         self._unwanted_modes: int = lib.SSL_MODE_ENABLE_PARTIAL_WRITE | lib.SSL_MODE_AUTO_RETRY
         self._wants = {lib.SSL_ERROR_WANT_READ: Want.READABLE, lib.SSL_ERROR_WANT_WRITE: Want.WRITABLE}
+        self._want_read: int = lib.SSL_ERROR_WANT_READ
         self._zero_return: int = lib.SSL_ERROR_ZERO_RETURN
 
     def shown(self, connection: SSL.Connection) -> Hashable:
@@ -158,6 +159,8 @@ class PrivateCalls:
         self._clear_errors()
         result = self._do_handshake(connection._ssl)  # noqa: SLF001
         if result != 1:
+            if self._get_error(connection._ssl, result) == self._want_read:  # noqa: SLF001
+                return Want.READABLE
             return self._want(connection, result)
         # OpenSSL would keep its copy of the staple for as long as the connection lasts.
         self._set_staple(connection._ssl, self._ffi.NULL, 0)  # noqa: SLF001

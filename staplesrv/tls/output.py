@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 PIECE = 128 * 1024
-"""Bytes that OpenSSL is offered at a time: eight records. More of it at once measured no faster."""
+"""Bytes that OpenSSL is offered at a time: eight records."""
 
 
 class Output:
@@ -31,7 +31,8 @@ class Output:
     def piece(self) -> bytes | memoryview:
         """Return what is to be written next; there must be something."""
         if self._piece is None:
-            self._piece = self._take()
+            one = self.size <= PIECE and len(self._chunks) == 1 and not self._offset
+            self._piece = self._chunks.pop() if one else self._take()
         return self._piece
 
     def written(self, count: int) -> None:
@@ -41,16 +42,11 @@ class Output:
         self.size -= count
 
     def _take(self) -> bytes | memoryview:
-        chunks = self._chunks
-        first = chunks[0]
-        if len(chunks) == 1 and not self._offset and len(first) <= PIECE:
-            chunks.clear()
-            return first
-        if len(first) - self._offset >= PIECE:
+        if len(self._chunks[0]) - self._offset >= PIECE:
             return self._slice(PIECE)
         parts = []
         room = PIECE
-        while room and chunks:
+        while room and self._chunks:
             parts.append(self._slice(room))
             room -= len(parts[-1])
         return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -18,7 +18,8 @@ from staplesrv.tls.addresses import Address, address_of, network_of
 from staplesrv.tls.connections import Closed, Connections
 from staplesrv.tls.context_factory import ContextFactory
 from staplesrv.tls.openssl import Calls, calls
-from staplesrv.tls.preamble import MakePreamble, Preface
+from staplesrv.tls.poller import READING
+from staplesrv.tls.preamble import MakePreamble, Preamble, Preface
 from staplesrv.tls.transport import TLSTransport
 
 _ACCEPTS_PER_TURN = 32
@@ -71,6 +72,7 @@ class TLSPort(tcp.Port):
         self._make_preamble = make_preamble
         self._openssl = openssl
         self._spare = -1
+        self._watched = False
 
     def startListening(self) -> None:
         """Accept from now on."""
@@ -85,7 +87,18 @@ class TLSPort(tcp.Port):
         self.factory.doStart()  # type: ignore[union-attr]
         self.connected = True
         self._connections.port_opened()
-        self.startReading()  # type: ignore[no-untyped-call]
+        self.startReading()
+
+    def startReading(self) -> None:
+        """Watch for new connections."""
+        self._watched = True
+        self._connections.poller.watch(self, 0, READING)
+
+    def stopReading(self) -> None:
+        """Watch no more for new connections."""
+        if self._watched:
+            self._watched = False
+            self._connections.poller.watch(self, READING, 0)
 
     def getHost(self) -> Address:
         """Return what is listened on."""
@@ -116,36 +129,38 @@ class TLSPort(tcp.Port):
                 _log.error("Accepting a connection failed: {error}", error=error)
                 return
             connected = socket.socket(self.addressFamily, socket.SOCK_STREAM, 0, descriptor)
-            self._take(connected, address_of(self.addressFamily, address))
+            peer = address_of(self.addressFamily, address)
+            if self._make_preamble is None:
+                self._serve(connected, peer)
+            else:
+                self._introduce(connected, peer, self._make_preamble(peer))
 
-    def _take(self, connected: socket.socket, address: Address) -> None:
-        preamble = self._make_preamble(address) if self._make_preamble is not None else None
-        # Whoever sends a preamble is a proxy: what it may open is for the clients behind it to use up.
-        network = network_of(address) if preamble is None else ""
-        if not self._connections.admit(network):
-            connected.close()
-        elif preamble is None:
-            self._serve(connected, address, network)
-        else:
+    def _introduce(self, connected: socket.socket, proxy: Address, preamble: Preamble | None) -> None:
+        """Read the preamble first, if there is to be one."""
+        if preamble is None:
+            self._serve(connected, proxy)
+        # Whoever sends one is a proxy: what it may open is for the clients behind it to use up.
+        elif self._connections.admit(""):
             connected.setblocking(False)
             Preface(
                 connected,
-                self.reactor,
                 preamble,
                 self._connections,
-                complete=partial(self._introduced, connected, address),
-                gone=partial(self._connections.release, network),
+                complete=partial(self._introduced, connected, proxy),
+                gone=partial(self._connections.release, ""),
             )
-
-    def _introduced(self, connected: socket.socket, proxy: Address, client: Address | None) -> None:
-        self._connections.release("")
-        network = network_of(client or proxy)
-        if self._connections.admit(network):
-            self._serve(connected, client or proxy, network)
         else:
             connected.close()
 
-    def _serve(self, connected: socket.socket, peer: Address, network: str) -> None:
+    def _introduced(self, connected: socket.socket, proxy: Address, client: Address | None) -> None:
+        self._connections.release("")
+        self._serve(connected, client or proxy)
+
+    def _serve(self, connected: socket.socket, peer: Address) -> None:
+        network = network_of(peer)
+        if not self._connections.admit(network):
+            connected.close()
+            return
         try:
             protocol = self.factory.buildProtocol(peer)  # type: ignore[union-attr]
         except Exception:  # noqa: BLE001 - other people's code; it must not stop the port
@@ -156,14 +171,14 @@ class TLSPort(tcp.Port):
             self._connections.release(network)
             return
         self.sessionno += 1
+        acceptable = () if self._negotiation is None else self._negotiation.acceptableProtocols()
         transport = TLSTransport(
             connected,
             protocol,
             peer,
-            self,
             self.sessionno,
             self.reactor,
-            tls=self._context_factory.connection(self._acceptable(), connected),
+            tls=self._context_factory.connection(acceptable, connected),
             openssl=self._openssl,
             connections=self._connections,
             network=network,
@@ -175,9 +190,6 @@ class TLSPort(tcp.Port):
             transport.abortConnection()
         # The client's hello is there already, as a rule: that saves an event of the reactor.
         transport.doRead()
-
-    def _acceptable(self) -> list[bytes]:
-        return [] if self._negotiation is None else self._negotiation.acceptableProtocols()
 
     def _reserve(self) -> None:
         with suppress(OSError):

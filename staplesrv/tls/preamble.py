@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.internet.interfaces import IReadDescriptor
 from zope.interface import implementer
 
 from staplesrv.tls.addresses import Address
 from staplesrv.tls.connections import Closed, Connections
+from staplesrv.tls.poller import READING
 
 _LOOK = 4096
 
@@ -50,7 +51,6 @@ class Preface:
 
     Args:
         connected: The socket, not blocking.
-        reactor: Tells when there is input.
         preamble: Takes the bytes.
         connections: Where the connection counts; its time runs by the limits.
         complete: Takes the socket over once the preamble is complete.
@@ -60,7 +60,6 @@ class Preface:
     def __init__(
         self,
         connected: socket.socket,
-        reactor: Any,
         preamble: Preamble,
         connections: Connections,
         *,
@@ -69,13 +68,12 @@ class Preface:
     ) -> None:
         self._socket: socket.socket | None = connected
         self.fileno = connected.fileno
-        self._reactor = reactor
         self._preamble = preamble
         self._connections = connections
         self._complete = complete
         self._gone = gone
-        connections.opening(self)
-        reactor.addReader(self)
+        connections.opening.begin(self)
+        connections.poller.watch(self, 0, READING)
 
     def logPrefix(self) -> str:
         """Name it in the log."""
@@ -119,8 +117,8 @@ class Preface:
     def _leave(self) -> socket.socket | None:
         left, self._socket = self._socket, None
         if left is not None:
-            self._connections.opened(self)
-            self._reactor.removeReader(self)
+            self._connections.opening.end(self)
+            self._connections.poller.watch(self, READING, 0)
         return left
 
     def _end(self, why: Closed | None) -> None:

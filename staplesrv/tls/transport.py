@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any, cast
 
@@ -46,8 +47,11 @@ from staplesrv.tls.connections import Connections, spoke_http
 from staplesrv.tls.lingering import Lingering, reset, unread
 from staplesrv.tls.openssl import Calls, Want
 from staplesrv.tls.output import Output
+from staplesrv.tls.poller import READING, WRITING
 
 _TLS1_3 = 0x0304
+
+_TCP_CORK: int | None = getattr(socket, "TCP_CORK", None)
 
 _SHORT = 1024
 """A record with less plaintext than this is taken for the last one that there is: asking again costs a system call per
@@ -92,7 +96,6 @@ class TLSTransport(tcp.Server):
         connected: The socket; the transport closes it.
         protocol: Gets the plaintext. `doRead` is to be called once its `makeConnection` is done.
         peer: The client's address.
-        port: What accepted the connection.
         number: Which of its connections this is.
         reactor: The reactor.
         tls: The connection, made on that socket.
@@ -104,10 +107,12 @@ class TLSTransport(tcp.Server):
     # What the protocol wants; what the socket is watched for follows from it in `_watch`.
     _reading = True
     _writing = False
-    _watched_for_reading = False
-    _watched_for_writing = False
+    _watched = 0
+    """What the socket is watched for, as the poller has it."""
 
     _in_turn = False
+    _corked = False
+    """The socket keeps back what is sent, until the end of the turn."""
     _handshaking = True
     _handshake_wants: Want | None = None
     _read_wants_writable = False
@@ -119,12 +124,11 @@ class TLSTransport(tcp.Server):
     _unheard = False
     """When the connection was to be closed the client had sent more than was read."""
 
-    def __init__(  # noqa: PLR0917 - Twisted's own order
+    def __init__(
         self,
         connected: socket.socket,
         protocol: IProtocol,
         peer: Address,
-        port: Any,
         number: int,
         reactor: Any,
         *,
@@ -138,20 +142,18 @@ class TLSTransport(tcp.Server):
         self.socket = connected
         self.fileno = connected.fileno
         self.protocol = protocol
-        self.server = port
         self.sessionno = number
-        self.hostname = network
-        self.logstr = f"{self._getLogPrefix(protocol)},{number},{network}"
         self.connected = 1
         self._peer = peer
         self._tls: Any = tls
         self._openssl = openssl
         self._connections = connections
+        self._poller = connections.poller
         self._network = network
         self._output = Output()
         connected.setblocking(False)
         openssl.accept(tls)
-        connections.opening(self)
+        connections.opening.begin(self)
 
     # What the reactor calls.
 
@@ -177,9 +179,11 @@ class TLSTransport(tcp.Server):
         producer, self.producer = self.producer, None
         if producer is not None:
             producer.stopProducing()
-        self._watch()
+        if self._watched:
+            self._poller.watch(self, self._watched, 0)
+            self._watched = 0
         if self._handshaking:
-            self._connections.opened(self)
+            self._connections.opening.end(self)
         if reason is not _DONE:
             self._connections.ended(reason, handshaking=self._handshaking)
         connected, protocol = self.socket, self.protocol
@@ -196,7 +200,7 @@ class TLSTransport(tcp.Server):
         aborted = isinstance(reason.value, ConnectionAborted)
         if self._unheard and not (aborted or self._input_over or reason is _LOST):
             gone = partial(self._connections.release, self._network)
-            Lingering(connected, self.reactor, self._connections.lingering, gone)
+            Lingering(connected, self._poller, self._connections.lingering, gone)
             return
         if aborted:
             reset(connected)
@@ -221,12 +225,25 @@ class TLSTransport(tcp.Server):
         finally:
             self._in_turn = False
         if not self.disconnected:
+            if self._corked and _TCP_CORK is not None:
+                self._corked = False
+                self.socket.setsockopt(socket.IPPROTO_TCP, _TCP_CORK, 0)
             self._watch()
+
+    def _cork(self) -> None:
+        """Have what is sent in this turn go out as one packet, where the system can do so. close(2) sends it too."""
+        if _TCP_CORK is not None:
+            with suppress(OSError):  # a UNIX socket
+                self.socket.setsockopt(socket.IPPROTO_TCP, _TCP_CORK, 1)
+                self._corked = True
 
     # The handshake.
 
     def _shake_hands(self) -> bool:
         """Go on with the handshake; tell whether plaintext may follow."""
+        if self._handshake_wants is Want.READABLE:
+            # The session tickets go out together with the answer, where that is written in the same turn.
+            self._cork()
         try:
             want = self._openssl.handshake(self._tls)
         except SSL.Error as error:
@@ -236,7 +253,7 @@ class TLSTransport(tcp.Server):
         if want is not None:
             return False
         self._handshaking = False
-        self._connections.opened(self)
+        self._connections.opening.end(self)
         self._tls.count()
         if IHandshakeListener.providedBy(self.protocol):
             self.protocol.handshakeCompleted()
@@ -333,7 +350,9 @@ class TLSTransport(tcp.Server):
             self._output.append(data)
             if self.producer is not None:
                 self._maybePauseProducer()  # type: ignore[no-untyped-call]
-            self.startWriting()
+            self._writing = True
+            if not self._in_turn:
+                self._watch()
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """Send data; see `write`."""
@@ -351,7 +370,9 @@ class TLSTransport(tcp.Server):
             self._unheard = not self._reading
             self._reading = False
             self.disconnecting = 1
-            self.startWriting()
+            self._writing = True
+            if not self._in_turn:
+                self._watch()
 
     def abortConnection(self) -> None:
         """End the connection at once, with a reset; nothing more is sent or delivered."""
@@ -370,24 +391,22 @@ class TLSTransport(tcp.Server):
 
     def _send(self) -> None:
         """Write until the socket takes no more, nothing is left, or it is another connection's turn."""
+        if self.disconnecting and not self._corked:
+            self._cork()
+        output = self._output
         for _ in range(_PIECES_PER_TURN):
-            if self._output.size and not self._write_piece():
+            if output.size:
+                try:
+                    written = self._openssl.write(self._tls, output.piece())
+                except SSL.Error as error:
+                    self.connectionLost(_reason(error))
+                    return
+                if type(written) is not int:
+                    self._write_wants_readable = written is Want.READABLE
+                    return
+                output.written(written)
+            if not output.size and not self._all_sent():
                 return
-            if not self._output.size and not self._all_sent():
-                return
-
-    def _write_piece(self) -> bool:
-        """Write a piece; tell whether the socket took it."""
-        try:
-            written = self._openssl.write(self._tls, self._output.piece())
-        except SSL.Error as error:
-            self.connectionLost(_reason(error))
-            return False
-        if type(written) is int:
-            self._output.written(written)
-            return True
-        self._write_wants_readable = written is Want.READABLE
-        return False
 
     def _all_sent(self) -> bool:
         """Go on with what waited for that: a producer, the end of the connection, or of our direction of it.
@@ -448,7 +467,7 @@ class TLSTransport(tcp.Server):
 
     def _watch(self) -> None:
         """Tell the reactor what to watch the socket for, where that has changed."""
-        if self.disconnected or self._aborting:
+        if self._aborting:
             reading = writing = False
         elif self._handshaking:
             # Whatever the protocol wants: it has no part in this.
@@ -458,17 +477,19 @@ class TLSTransport(tcp.Server):
             read = self._reading and not self._input_over
             reading = (read and not self._read_wants_writable) or self._write_wants_readable
             writing = (self._writing and not self._write_wants_readable) or (read and self._read_wants_writable)
-        if reading is not self._watched_for_reading:
-            self._watched_for_reading = reading
-            (self.reactor.addReader if reading else self.reactor.removeReader)(self)
-        if writing is not self._watched_for_writing:
-            self._watched_for_writing = writing
-            (self.reactor.addWriter if writing else self.reactor.removeWriter)(self)
+        wanted = (READING if reading else 0) | (WRITING if writing else 0)
+        if wanted != self._watched:
+            self._poller.watch(self, self._watched, wanted)
+            self._watched = wanted
 
     # What the protocol may ask.
 
     def __repr__(self) -> str:
-        return f"<TLS {self.logstr}>"
+        return f"<TLS {self.logPrefix()}>"
+
+    def logPrefix(self) -> str:
+        """Name the connection in the log: its protocol, its number, its client."""
+        return f"{self._getLogPrefix(getattr(self, 'protocol', None))},{self.sessionno},{self._network}"
 
     def getPeer(self) -> Address:
         """Return the client's address."""

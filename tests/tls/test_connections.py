@@ -67,10 +67,10 @@ def test_so_many_handshakes_at_once(clock: Clock) -> None:
     connections = Connections(Limits(handshakes=1), clock)
     opening = Opening()
     assert connections.admit("a")
-    connections.opening(opening)
+    connections.opening.begin(opening)
     assert not connections.admit("b")
     assert (connections.closed, connections.handshakes) == ({Closed.HANDSHAKES: 1}, 1)
-    connections.opened(opening)
+    connections.opening.end(opening)
     assert connections.admit("b")
 
 
@@ -78,9 +78,9 @@ def test_a_handshake_that_takes_too_long(clock: Clock) -> None:
     """It is cut off and counted; one that is done is left alone."""
     connections = Connections(Limits(handshake_seconds=3), clock)
     slow, quick = Opening(), Opening()
-    connections.opening(slow)
-    connections.opening(quick)
-    connections.opened(quick)
+    connections.opening.begin(slow)
+    connections.opening.begin(quick)
+    connections.opening.end(quick)
     clock.advance(2.9)
     assert not slow.aborted
     clock.advance(0.1)
@@ -124,15 +124,15 @@ def test_nothing_is_left_in_the_reactor_after_the_last_port(clock: Clock) -> Non
     connections = Connections(Limits(), clock)
     connections.port_opened()
     connections.port_opened()
-    connections.opening(first := Opening())
+    connections.opening.begin(first := Opening())
     connections.port_closed()
-    connections.opened(first)
+    connections.opening.end(first)
     assert clock.getDelayedCalls()
     connections.port_closed()
     assert not clock.getDelayedCalls()
-    connections.opening(second := Opening())
+    connections.opening.begin(second := Opening())
     assert clock.getDelayedCalls()
-    connections.opened(second)
+    connections.opening.end(second)
     assert not clock.getDelayedCalls()
 
 
@@ -141,8 +141,8 @@ def test_a_port_that_listens_again_keeps_its_timer(clock: Clock) -> None:
     connections = Connections(Limits(), clock)
     for _ in range(2):
         connections.port_opened()
-        connections.opening(one := Opening())
-        connections.opened(one)
+        connections.opening.begin(one := Opening())
+        connections.opening.end(one)
         assert len(clock.getDelayedCalls()) == 1
         connections.port_closed()
         assert not clock.getDelayedCalls()

@@ -12,6 +12,7 @@ from zope.interface.verify import verifyObject
 
 from staplesrv.tls.deadlines import Deadlines
 from staplesrv.tls.lingering import LINGER_SECONDS, Lingering, reset, unread
+from staplesrv.tls.poller import poller_for
 
 
 class Parting:
@@ -28,7 +29,7 @@ class Parting:
 
     def linger(self) -> Lingering:
         """Begin."""
-        return Lingering(self.server, self.reactor, self.deadlines, self._gone)
+        return Lingering(self.server, poller_for(self.reactor), self.deadlines, self._gone)
 
     def _gone(self) -> None:
         self.gone += 1

@@ -39,7 +39,6 @@ class Beginning:
         self.gone = 0
         self.preface = Preface(
             self.server,
-            self.reactor,
             self.preamble,
             self.connections,
             complete=self.completed.append,
@@ -158,7 +157,7 @@ def test_a_client_that_resets() -> None:
     connected.setblocking(False)
     gone: list[bool] = []
     reactor, connections = beginning.reactor, beginning.connections
-    Preface(connected, reactor, ToyPreamble(), connections, complete=gone.append, gone=lambda: gone.append(True))
+    Preface(connected, ToyPreamble(), connections, complete=gone.append, gone=lambda: gone.append(True))
     reset(client)
     client.close()
     reactor.until(lambda: gone)

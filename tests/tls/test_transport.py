@@ -176,7 +176,6 @@ class Stage:
             self.near,
             protocol,
             PEER,
-            None,
             0,
             self.reactor,
             tls=self.tls,  # type: ignore[arg-type]
