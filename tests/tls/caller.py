@@ -60,12 +60,13 @@ class Caller:
         """Send what there is to send, and take what has come."""
         try:
             self._out += self.tls.outgoing()
-            with suppress(BlockingIOError):
-                self._out = self._out[self.socket.send(self._out) :]
+            if self._out:
+                with suppress(BlockingIOError, BrokenPipeError):
+                    self._out = self._out[self.socket.send(self._out) :]
             data = self.socket.recv(1 << 18)
         except BlockingIOError:
             return
-        except (BrokenPipeError, ConnectionResetError):
+        except ConnectionResetError:
             self.ended = self.ended or "reset"
             return
         if data:

@@ -446,6 +446,23 @@ class TestPreamble:
         assert house.factory.made[0].transport.getPeer() == house.factory.peers[0]
         assert house.connections.open == 1
 
+    def test_a_proxy_on_a_unix_socket(self, house: House, tmp_path: Path) -> None:
+        """Its clients have addresses, and the socket none: what is said of TCP does not go for that."""
+        house.family, house.address = socket.AF_UNIX, str(tmp_path / "s")
+        house.limits = {"connections_per_address": 1}
+        house.open()
+        caller = house.call()
+        caller.send_raw(b"FROM 192.0.2.7 4711\n")
+        caller.shake_hands().send(b"hello")
+        caller.wait_for(b"hello")
+        transport = house.factory.made[0].transport
+        assert (transport.getPeer().host, transport.getHost().name) == ("192.0.2.7", str(tmp_path / "s").encode())
+        transport.loseConnection()
+        assert caller.end() == "closed"
+        other = house.call()
+        other.send_raw(b"FROM 192.0.2.7 4712\n")
+        other.shake_hands()
+
     def test_who_sends_none(self, house: House) -> None:
         """Where none is expected the handshake comes first."""
         house.open()
