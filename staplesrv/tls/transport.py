@@ -315,7 +315,8 @@ class TLSTransport(tcp.Server):
             return
         # Before TLS 1.3 it closed both directions: RFC 5246 §7.2.1.
         if self._tls.get_protocol_version() < _TLS1_3 or not self._tell_half_closeable("readConnectionLost"):
-            self._finish()
+            # Not now: what came before it may be answered in the reactor's next turn.
+            self.reactor.callLater(0, self._finish)
 
     def _tell_half_closeable(self, what: str) -> bool:
         """Tell the protocol of the end of one direction; tell whether it can do with the other one."""
@@ -331,6 +332,8 @@ class TLSTransport(tcp.Server):
 
     def _finish(self) -> None:
         """End the connection at the client's wish, once what the protocol wrote so far is sent."""
+        if self.disconnected or self._aborting:
+            return
         producer, self.producer = self.producer, None
         if producer is not None:
             producer.stopProducing()

@@ -670,11 +670,18 @@ class TestEnding:
 
     @pytest.mark.parametrize("version", [0x0303, 0x0304])
     def test_the_clients_goodbye(self, stage: Stage, version: int) -> None:
-        """What the protocol answered before it goes out, then the connection ends."""
+        """What the protocol answers at once or in the reactor's next turn goes out, then the connection ends."""
         stage.tls.version = version
-        stage.protocol.does["data"] = lambda: stage.transport.write(b"answer")
+
+        def answer() -> None:
+            stage.transport.write(b"at once,")
+            stage.reactor.callLater(0, stage.transport.write, b"in a moment")
+
+        stage.protocol.does["data"] = answer
         stage.readable(b"?" * 2000, b"")
-        assert stage.openssl.written == b"answer"
+        stage.reactor.advance(0)
+        stage.transport.doWrite()
+        assert stage.openssl.written == b"at once,in a moment"
         assert stage.protocol.calls == [("data", b"?" * 2000), ("lost", ConnectionDone)]
         assert (stage.closed, stage.connections.closed) == (True, {})
 
@@ -723,6 +730,8 @@ class TestHalves:
         """There it is the end of both: RFC 5246 §7.2.1."""
         half.tls.version = 0x0303
         half.readable(b"")
+        half.reactor.advance(0)
+        half.transport.doWrite()
         assert half.protocol.calls == [("lost", ConnectionDone)]
 
     def test_our_half(self, half: Stage) -> None:
@@ -834,6 +843,7 @@ class TestProducers:
         producer = Producer(stage.transport)
         stage.transport.registerProducer(producer, streaming=True)
         stage.readable(end)
+        stage.reactor.advance(0)
         assert producer.told == ["stop"]
         late = Producer(stage.transport)
         stage.transport.registerProducer(late, streaming=True)
