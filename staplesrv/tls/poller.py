@@ -105,17 +105,17 @@ class Poller:
                     if events & READING:
                         descriptor.doRead()
                     elif events & _BROKEN:
-                        descriptor.connectionLost(_LOST)
+                        _lose(descriptor, _LOST)
                     if events == WRITING or (events & WRITING and self._watched.get(number) is descriptor):
                         descriptor.doWrite()
                 except Exception:  # noqa: BLE001 - a protocol's fault costs its own connection, as with the reactors
                     _log.failure("Unhandled error of a protocol; its connection is closed")
-                    descriptor.connectionLost(Failure())  # type: ignore[no-untyped-call]
+                    _lose(descriptor, Failure())  # type: ignore[no-untyped-call]
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor stops: everything ends."""
         for descriptor in tuple(self._watched.values()):
-            descriptor.connectionLost(reason)
+            _lose(descriptor, reason)
 
 
 class ReactorPoller:
@@ -135,6 +135,14 @@ class ReactorPoller:
             (self._reactor.addReader if after & READING else self._reactor.removeReader)(descriptor)
         if changed & WRITING:
             (self._reactor.addWriter if after & WRITING else self._reactor.removeWriter)(descriptor)
+
+
+def _lose(descriptor: Any, reason: Failure) -> None:
+    """End one. What its protocol raises then must not get to the reactor, which would end all of them."""
+    try:
+        descriptor.connectionLost(reason)
+    except Exception:  # noqa: BLE001 - see above
+        _log.failure("Unhandled error of a protocol at the end of its connection")
 
 
 _LOST = Failure(CONNECTION_LOST)  # type: ignore[no-untyped-call]
