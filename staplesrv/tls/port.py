@@ -162,6 +162,7 @@ class TLSPort(tcp.Port):
             connected.close()
             return
         try:
+            acceptable = () if self._negotiation is None else self._negotiation.acceptableProtocols()
             protocol = self.factory.buildProtocol(peer)  # type: ignore[union-attr]
         except Exception:  # noqa: BLE001 - other people's code; it must not stop the port
             _log.failure("Making a protocol failed; the connection is closed")
@@ -171,7 +172,6 @@ class TLSPort(tcp.Port):
             self._connections.release(network)
             return
         self.sessionno += 1
-        acceptable = () if self._negotiation is None else self._negotiation.acceptableProtocols()
         transport = TLSTransport(
             connected,
             protocol,
@@ -185,11 +185,11 @@ class TLSPort(tcp.Port):
         )
         try:
             protocol.makeConnection(transport)
-        except Exception:  # noqa: BLE001 - other people's code; it must not stop the port
-            _log.failure("A protocol failed in connectionMade; the connection is closed")
+            # The client's hello is there already, as a rule: that saves an event of the reactor.
+            transport.doRead()
+        except Exception:  # noqa: BLE001 - as above
+            _log.failure("A protocol failed at the start of its connection, which is closed")
             transport.abortConnection()
-        # The client's hello is there already, as a rule: that saves an event of the reactor.
-        transport.doRead()
 
     def _reserve(self) -> None:
         with suppress(OSError):
@@ -200,6 +200,8 @@ class TLSPort(tcp.Port):
 
         Left where it is it would keep the listening socket readable, and the reactor busy, for as long.
         """
+        if self._spare < 0:
+            self._reserve()
         if self._spare < 0:
             return False
         os.close(self._spare)

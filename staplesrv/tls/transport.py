@@ -61,7 +61,7 @@ _PIECES_PER_TURN = 8
 """How many pieces may go out for one connection before it is another's turn: 1 MiB."""
 
 _PLAIN_HTTP = (
-    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 47\r\nConnection: close\r\n\r\n"
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 48\r\nConnection: close\r\n\r\n"
     b"This port speaks HTTPS; use https:// to get in\r\n"
 )
 

@@ -384,7 +384,6 @@ class TestFaults:
         house.factory.make = Echo
         assert house.serves()
 
-    @pytest.mark.xfail(reason="what is raised in the turn of accept ends the port", strict=True)
     def test_a_protocol_that_fails_when_its_connection_is_lost(self, house: House) -> None:
         """Its client's bytes were there already, and no TLS: the next one is served all the same."""
 
@@ -401,7 +400,6 @@ class TestFaults:
         house.factory.make = Echo
         assert house.serves()
 
-    @pytest.mark.xfail(reason="what is raised in the turn of accept ends the port", strict=True)
     def test_a_factory_that_fails_to_name_its_protocols(self, house: House) -> None:
         """The connection is closed and given back."""
         house.factory = factory = Negotiating()
