@@ -34,6 +34,25 @@ class Connections(EachReactor, connectionmixins.ConnectionTestsMixin):
 
     endpoints = StapleCreator()
 
+    def test_logPrefix(self) -> None:
+        """What a transport is called in the log has in it what its protocol wants to be called.
+
+        Twisted's test looks for it in the log's context while the protocol is called. The reactor calls one descriptor
+        for all connections here, and that is what the context names.
+        """
+        prefixes: list[str] = []
+
+        class Named(connectionmixins.ConnectableProtocol):
+            def logPrefix(self) -> str:
+                return "Custom"
+
+            def connectionMade(self) -> None:
+                prefixes.append(self.transport.logPrefix())
+                self.transport.loseConnection()
+
+        connectionmixins.runProtocolsWithReactor(self, Named(), Named(), self.endpoints)
+        assert ["Custom" in prefix for prefix in prefixes] == [True, True]
+
 
 class StartTLSConnections(Connections):
     """Connections by a client that calls `startTLS` itself."""
@@ -198,9 +217,13 @@ class Reading(EachReactor, reactor_tcp.TCPConnectionTestsBuilder):
             delivered.append(server.data)
             server.transport.resumeProducing()
             await until(lambda: server.data == b"one two", reactor)
+            client.transport.pauseProducing()
+            server.transport.write(bytes(8 << 20))  # more than both sockets take
             server.transport.loseConnection()
             server.transport.resumeProducing()
             client.transport.write(b" three")
+            await turns(reactor)
+            client.transport.resumeProducing()
             await until(lambda: ("lost", ConnectionDone) in client.calls, reactor)
             delivered.append(server.data)
 
@@ -216,6 +239,7 @@ class Clients(EachReactor, reactor_tcp.TCP4ClientTestsBuilder):
 
     stapling = SwappedLater
 
+    test_logPrefix = None  # is in `Connections`
     # These are about connecting, and look at nothing that a server has.
     test_addresses = None
     test_badContext = None
