@@ -293,6 +293,20 @@ class Producers(ClosesSockets, TestCase):
         await end
         assert producer.calls == ["stop"]
 
+    async def test_stopProducingRaises(self) -> None:
+        """A producer that fails when it is stopped is logged, and the connection ends all the same.
+
+        Twisted has no such test.
+        """
+        server, client, end = await self.connected()
+        producer = Producer()
+        producer.stopProducing = lambda: 1 / 0  # type: ignore[assignment]
+        server.transport.registerProducer(producer, True)
+        client.transport.abortConnection()
+        await until(lambda: self.flushLoggedErrors(ZeroDivisionError), reactor)
+        await end
+        assert server.calls[-1] == ("lost", ConnectionLost)
+
     async def test_nonStreamingProducer(self) -> None:
         """A pull producer is asked until it is done."""
         server, client, end = await self.connected()
