@@ -33,6 +33,7 @@ from twisted.internet.interfaces import (
     INegotiated,
     IProtocol,
     IPushProducer,
+    IReactorTime,
     IReadWriteDescriptor,
     ISSLTransport,
     ISystemHandle,
@@ -176,12 +177,15 @@ class TLSTransport(tcp.Server):
         self.connected = 0
         self.disconnected = 1
         self._reading = self._writing = False
-        producer, self.producer = self.producer, None
-        if producer is not None:
-            producer.stopProducing()
         if self._watched:
             self._poller.watch(self, self._watched, 0)
             self._watched = 0
+        producer, self.producer = self.producer, None
+        if producer is not None:
+            try:
+                producer.stopProducing()
+            except Exception:  # noqa: BLE001 - the protocol's own fault; what the connection holds is freed all the same
+                _log.failure("{protocol}'s producer failed in stopProducing", protocol=self.protocol)
         if self._handshaking:
             self._connections.opening.end(self)
         if reason is not _DONE:
@@ -316,7 +320,7 @@ class TLSTransport(tcp.Server):
         # Before TLS 1.3 it closed both directions: RFC 5246 §7.2.1.
         if self._tls.get_protocol_version() < _TLS1_3 or not self._tell_half_closeable("readConnectionLost"):
             # Not now: what came before it may be answered in the reactor's next turn.
-            self.reactor.callLater(0, self._finish)
+            cast("IReactorTime", self.reactor).callLater(0, self._finish)
 
     def _tell_half_closeable(self, what: str) -> bool:
         """Tell the protocol of the end of one direction; tell whether it can do with the other one."""
@@ -492,7 +496,9 @@ class TLSTransport(tcp.Server):
 
     def logPrefix(self) -> str:
         """Name the connection in the log: its protocol, its number, its client."""
-        return f"{self._getLogPrefix(getattr(self, 'protocol', None))},{self.sessionno},{self._network}"
+        return (
+            f"{self._getLogPrefix(getattr(self, 'protocol', None))},{self.sessionno},{getattr(self._peer, 'host', '')}"
+        )
 
     def getPeer(self) -> Address:
         """Return the client's address."""

@@ -10,9 +10,6 @@ import socket
 from typing import Any
 
 import pytest
-
-pytest.importorskip("hamcrest", reason="Twisted's own tests need PyHamcrest")
-
 from tls.twisteds_own.listening import StapleCreator, StartTLSCreator, listen
 from tls.twisteds_own.recording import Recording, turns, until
 from tls.twisteds_own.roles import EachReactor, Stapling, StaplingLater, Swapped, SwappedCreator, SwappedLater

@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-pytest.importorskip("hamcrest", reason="Twisted's own tests need PyHamcrest")
-
 from tls.twisteds_own.half_closing import HalfClosingFactory
 from tls.twisteds_own.roles import OnGlobalReactor, Stapling, StaplingLater, Swapped, SwappedLater
 from twisted.internet.ssl import ClientContextFactory

@@ -7,9 +7,6 @@ import weakref
 from typing import Any
 
 import pytest
-
-pytest.importorskip("hamcrest", reason="Twisted's own tests need PyHamcrest")
-
 from tls.twisteds_own.listening import StapleCreator, listen
 from tls.twisteds_own.rebinding import ClosesSockets, OurSide, our_client, our_server, over_sockets, rebind
 from tls.twisteds_own.recording import Producer, Recording, turns, until
