@@ -255,8 +255,8 @@ class TestInterfaces:
         """The peer is whom the port names; the log has the protocol's name."""
         assert stage.transport.getPeer() == PEER
         assert stage.transport.getHandle() is stage.tls
-        assert stage.transport.logPrefix() == "Recorder,0,a"
-        assert repr(stage.transport) == "<TLS Recorder,0,a>"
+        assert stage.transport.logPrefix() == f"Recorder,0,{PEER.host}"
+        assert repr(stage.transport) == f"<TLS Recorder,0,{PEER.host}>"
 
     def test_what_the_handshake_found(self, stage: Stage) -> None:
         """It can be asked for while the connection lasts, and there is none of it after that."""
