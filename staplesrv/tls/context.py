@@ -90,8 +90,8 @@ def site_context(
     context.set_session_id(_SESSION_ID_CONTEXT)
     for bundle in bundles:
         _use(context, bundle)
-    context.set_ocsp_server_callback(status_callback(entries, wall_clock, openssl))
-    context.set_alpn_select_callback(select_protocol)
+    openssl.on_status_request(context, status_callback(entries, wall_clock, openssl))
+    openssl.on_protocols(context, select_protocol)
     # Last: pyOpenSSL makes a connection to check the list, and refuses every change after it.
     context.set_cipher_list(_SITE_CIPHERS)
     return context

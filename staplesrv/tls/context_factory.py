@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from staplesrv.tls.connection import ServerConnection
 from staplesrv.tls.front import Front
+from staplesrv.tls.openssl import Calls
 from staplesrv.tls.preset import PresetName
 
 
@@ -34,14 +35,25 @@ class ContextFactory:
         self._preset = preset
         self._protocols = tuple(protocols)
 
-    def connection(self, protocols: Sequence[bytes] = (), socket: socket.socket | None = None) -> ServerConnection:
-        """Make a connection, to be set to accept.
+    def connection(self, protocols: Sequence[bytes] = ()) -> ServerConnection:
+        """Make a connection in memory, to be set to accept.
 
         Args:
             protocols: ALPN names where the factory has none of its own.
-            socket: What it reads and writes; in memory where there is none.
         """
-        connection = ServerConnection(self._front.base(self._preset), socket)
+        connection = ServerConnection(self._front.base(self._preset))
+        connection.acceptable = self._protocols or protocols
+        return connection
+
+    def accept(self, connected: socket.socket, protocols: Sequence[bytes], openssl: Calls) -> ServerConnection:
+        """Make a connection on a socket.
+
+        Args:
+            connected: What it reads and writes.
+            protocols: ALPN names where the factory has none of its own.
+            openssl: What is going to be called for it.
+        """
+        connection = openssl.accept(self._front.base(self._preset), connected)
         connection.acceptable = self._protocols or protocols
         return connection
 

@@ -178,7 +178,7 @@ class TLSPort(tcp.Port):
             peer,
             self.sessionno,
             self.reactor,
-            tls=self._context_factory.connection(acceptable, connected),
+            tls=self._context_factory.accept(connected, acceptable, self._openssl),
             openssl=self._openssl,
             connections=self._connections,
             network=network,

@@ -153,7 +153,6 @@ class TLSTransport(tcp.Server):
         self._network = network
         self._output = Output()
         connected.setblocking(False)
-        openssl.accept(tls)
         connections.opening.begin(self)
 
     # What the reactor calls.

@@ -64,7 +64,7 @@ class ScriptedCalls:
             raise outcome
         return outcome
 
-    def accept(self, _connection: object) -> None:
+    def accept(self, _context: object, _connected: object) -> None:
         """Nothing to do."""
 
     def handshake(self, _connection: object) -> Any:
