@@ -36,8 +36,8 @@ _RECORD = 16384  # RFC 8446 §5.1: no record has more plaintext, and SSL_read gi
 
 
 _underway: list[SSL.Connection | None] = [None]
-"""Whose handshake `PrivateCalls` is at, and OpenSSL calls back about. The table of all connections, which pyOpenSSL keeps
-and asks at each callback, is left to connections that are used without these calls."""
+"""Whose handshake `PrivateCalls` is at, and OpenSSL calls back about. The table of all connections that pyOpenSSL has,
+and asks at each callback, is for those that are used without these calls."""
 
 _raised: list[Exception] = []
 """What a callback of that handshake raised."""
@@ -124,6 +124,7 @@ class PrivateCalls:
         self._free: Callable[[Any], None] = lib.SSL_free
         self._gc: Callable[[Any, Any], Any] = ffi.gc
         self._set_fd: Callable[[Any, int], int] = lib.SSL_set_fd
+        self._set_context: Callable[[Any, Any], Any] = lib.SSL_set_SSL_CTX
         self._malloc: Callable[[int], Any] = lib.OPENSSL_malloc
         self._set_status_callback: Callable[[Any, Any], object] = lib.SSL_CTX_set_tlsext_status_cb
         self._set_protocols_callback: Callable[[Any, Any, Any], object] = lib.SSL_CTX_set_alpn_select_cb
@@ -171,7 +172,10 @@ class PrivateCalls:
             if chosen is None:
                 alert[0] = _HANDSHAKE_FAILURE
                 return _ALERT_FATAL
-            connection.set_context(chosen)
+            # As `set_context` does.
+            self._set_context(ssl, chosen._context)  # noqa: SLF001 - the SSL_CTX* itself
+            connection._context = chosen  # noqa: SLF001
+            chosen._used = True  # noqa: SLF001
             return 0
 
         handle = self._ffi.callback("int (*)(SSL *, int *, void *)", wrapper, error=_ALERT_FATAL)
