@@ -24,8 +24,8 @@ WRITING = 4
 """EPOLLOUT: watch for room to write."""
 
 _BROKEN = 8 | 16  # EPOLLERR and EPOLLHUP, which are told unasked
-_EVENTS_PER_TURN = 256
-"""After so many it is the turn of whatever else the reactor has to do."""
+_EVENTS_PER_TURN = 64
+"""After so many it is the turn of whatever else the reactor has to do: handshakes take some 20 ms then."""
 
 _log = Logger()
 
@@ -93,7 +93,7 @@ class Poller:
         """Serve what is ready."""
         served = 0
         while served < _EVENTS_PER_TURN and self._epoll is not None:
-            ready = self._epoll.poll(0)
+            ready = self._epoll.poll(0, _EVENTS_PER_TURN)
             if not ready:
                 return
             served += len(ready)

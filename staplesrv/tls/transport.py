@@ -3,10 +3,10 @@
 Theory of operation: OpenSSL reads and writes the socket itself, so that plaintext is all that passes through Python.
 Twisted's own buffer, producers and half-close are kept: they see a socket that takes plaintext.
 
-One call by the reactor is a *turn*: go on with the handshake, read what there is, hand it to the protocol, then send
+One call by the poller is a *turn*: go on with the handshake, read what there is, hand it to the protocol, then send
 what the protocol wrote, and close where it asked for that. Nothing is sent, and no interest in the socket is told to
-the reactor, before the end of the turn; most connections therefore take the reactor two events and two changes of its
-poll set. What a protocol writes at other times waits for the socket, as with TCP.
+the poller, before the end of the turn; a connection with one question therefore takes two turns, the first of them at
+accept. What a protocol writes at other times waits for the socket, as with TCP.
 
 OpenSSL may want the opposite of what it was called for: to write before it can read (an answer to a key update while
 the socket is full), and to read before it can write. The call is then repeated once the socket is ready for *that*, and
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from functools import partial
 from typing import Any, cast
 
@@ -31,6 +30,7 @@ from twisted.internet.interfaces import (
     IHandshakeListener,
     ILoggingContext,
     INegotiated,
+    IProducer,
     IProtocol,
     IPushProducer,
     IReactorTime,
@@ -179,12 +179,8 @@ class TLSTransport(tcp.Server):
         if self._watched:
             self._poller.watch(self, self._watched, 0)
             self._watched = 0
-        producer, self.producer = self.producer, None
-        if producer is not None:
-            try:
-                producer.stopProducing()
-            except Exception:  # noqa: BLE001 - the protocol's own fault; what the connection holds is freed all the same
-                _log.failure("{protocol}'s producer failed in stopProducing", protocol=self.protocol)
+        if self.producer is not None:
+            self._stop_producer()
         if self._handshaking:
             self._connections.opening.end(self)
         if reason is not _DONE:
@@ -200,12 +196,13 @@ class TLSTransport(tcp.Server):
 
     def _part(self, connected: socket.socket, reason: Failure) -> None:
         """Close the socket, now or when its client is done."""
-        aborted = isinstance(reason.value, ConnectionAborted)
-        if self._unheard and not (aborted or self._input_over or reason is _LOST):
+        error = reason.value
+        # An aborted connection is a lost one too.
+        if self._unheard and not self._input_over and not isinstance(error, ConnectionLost):
             gone = partial(self._connections.release, self._network)
             Lingering(connected, self._poller, self._connections.lingering, gone)
             return
-        if aborted:
+        if isinstance(error, ConnectionAborted):
             reset(connected)
         connected.close()
         self._connections.release(self._network)
@@ -235,10 +232,13 @@ class TLSTransport(tcp.Server):
 
     def _cork(self) -> None:
         """Have what is sent in this turn go out as one packet, where the system can do so. close(2) sends it too."""
-        if _TCP_CORK is not None:
-            with suppress(OSError):  # a UNIX socket
-                self.socket.setsockopt(socket.IPPROTO_TCP, _TCP_CORK, 1)
-                self._corked = True
+        if _TCP_CORK is None:
+            return
+        try:
+            self.socket.setsockopt(socket.IPPROTO_TCP, _TCP_CORK, 1)
+        except OSError:
+            return  # a UNIX socket
+        self._corked = True
 
     # The handshake.
 
@@ -337,12 +337,18 @@ class TLSTransport(tcp.Server):
         """End the connection at the client's wish, once what the protocol wrote so far is sent."""
         if self.disconnected or self._aborting:
             return
-        producer, self.producer = self.producer, None
-        if producer is not None:
-            producer.stopProducing()
+        if self.producer is not None:
+            self._stop_producer()
         self._finishing = True
         self.disconnecting = 1
         self.startWriting()
+
+    def _stop_producer(self) -> None:
+        producer, self.producer = cast("IProducer", self.producer), None
+        try:
+            producer.stopProducing()
+        except Exception:  # noqa: BLE001 - the protocol's own fault; the connection ends all the same
+            _log.failure("{protocol}'s producer failed in stopProducing", protocol=self.protocol)
 
     # Writing.
 
