@@ -68,24 +68,19 @@ class Entry:
     Attributes:
         held: The staple, also past its cut-off; None where there never was one, or it was dropped.
         reason: Why there is a staple or none, when the refresher last looked; see `reason_at`.
-        stapled: Handshakes that got a staple.
-        missing: Handshakes that asked in vain, per reason; a reason that never occurred is absent.
     """
 
-    __slots__ = ("fingerprint", "held", "missing", "reason", "stapled")
+    __slots__ = ("fingerprint", "held", "reason")
 
     def __init__(self, fingerprint: bytes) -> None:
         self.fingerprint = fingerprint
         self.held: Held | None = None
         self.reason = Reason.PENDING
-        self.stapled = 0
-        self.missing: dict[Reason, int] = {}
 
     def current(self, now: float) -> bytes:
-        """Return what one handshake sends, and count it.
+        """Return what one handshake sends.
 
-        This is the hot path: one attribute read, one comparison, one counter; no lock, no call, no formatting. Measured
-        with `timeit` over 100,000 calls on one core: 0.1 us with a staple, 0.5 us without.
+        This is the hot path: one attribute read, one comparison; no lock, no call, no formatting.
 
         Args:
             now: The wall clock, seconds since the epoch.
@@ -94,15 +89,10 @@ class Entry:
             The response's DER, or `b""` where there is none before its cut-off.
         """
         held = self.held
-        if held is not None and now < held.cut_off:
-            self.stapled += 1
-            return held.response_der
-        reason = self.reason_at(now)
-        self.missing[reason] = self.missing.get(reason, 0) + 1
-        return b""
+        return held.response_der if held is not None and now < held.cut_off else b""
 
     def fresh(self, now: float) -> bool:
-        """Whether a handshake at `now` (seconds since the epoch) would get a staple; nothing is counted."""
+        """Whether a handshake at `now` (seconds since the epoch) would get a staple."""
         held = self.held
         return held is not None and now < held.cut_off
 

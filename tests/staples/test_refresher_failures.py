@@ -348,12 +348,12 @@ class TestRevoked:
         assert world.status(assignment).ignored == 1
 
     def test_the_last_state_counts_for_the_reader(self, world: Any) -> None:
-        """While a certificate is revoked, handshakes without a staple are counted as `revoked`."""
+        """While a certificate is revoked, handshakes go without a staple for that reason."""
         assignment = with_staple(world)
         world.fetcher.answer = lambda a: world.respond(a, "revoked")
         world.clock.advance(DAY)
-        world.served(assignment)
-        assert world.entry(assignment).missing == {Reason.REVOKED: 1}
+        assert not world.served(assignment)
+        assert world.entry(assignment).reason_at(world.wall()) is Reason.REVOKED
 
 
 class TestLog:
