@@ -220,7 +220,7 @@ class TLSTransport(tcp.Server):
                 receive = self._shake_hands()
             if receive and self._reading and not self._input_over:
                 self._receive()
-            if self._writing and not (self._handshaking or self._write_wants_readable or self._aborting):
+            if self._writing and not (self._handshaking or self._write_wants_readable or self._over):
                 self._send()
         finally:
             self._in_turn = False
@@ -229,6 +229,10 @@ class TLSTransport(tcp.Server):
                 self._corked = False
                 self.socket.setsockopt(socket.IPPROTO_TCP, _TCP_CORK, 0)
             self._watch()
+
+    @property
+    def _over(self) -> bool:
+        return self._aborting or bool(self.disconnected)
 
     def _cork(self) -> None:
         """Have what is sent in this turn go out as one packet, where the system can do so. close(2) sends it too."""
@@ -304,7 +308,7 @@ class TLSTransport(tcp.Server):
         """Reading came to an end: for now, in order, or by an error."""
         if end is Want.WRITABLE:
             self._read_wants_writable = True
-        elif self._aborting or self.disconnected:
+        elif self._over:
             return
         elif isinstance(end, SSL.Error):
             self.connectionLost(_reason(end))
@@ -335,7 +339,7 @@ class TLSTransport(tcp.Server):
 
     def _finish(self) -> None:
         """End the connection at the client's wish, once what the protocol wrote so far is sent."""
-        if self.disconnected or self._aborting:
+        if self._over:
             return
         if self.producer is not None:
             self._stop_producer()
@@ -438,7 +442,7 @@ class TLSTransport(tcp.Server):
         elif self._writeDisconnecting and not self._writeDisconnected and self._say_goodbye():
             self._writeDisconnected = True
             self._tell_half_closeable("writeConnectionLost")
-        return self._output.size > 0 and not self._aborting
+        return self._output.size > 0 and not self._over
 
     def _say_goodbye(self) -> bool:
         """Send a close_notify; tell whether that is done."""
@@ -479,7 +483,7 @@ class TLSTransport(tcp.Server):
 
     def _watch(self) -> None:
         """Tell the reactor what to watch the socket for, where that has changed."""
-        if self._aborting:
+        if self._over:
             reading = writing = False
         elif self._handshaking:
             # Whatever the protocol wants: it has no part in this.
