@@ -132,6 +132,7 @@ class Mended(BufferingTLSTransport):
 
     def _close_writing(self) -> None:
         self._closes_writing = False
+        self._unbufferPendingWrites()
         self._tlsConnection.shutdown()
         self._flushSendBIO()
         half_closeable = IHalfCloseableProtocol(self.wrappedProtocol, None)
@@ -144,7 +145,6 @@ class Mended(BufferingTLSTransport):
             if self._paused:
                 self.transport.pauseProducing()
             if self._closes_writing:
-                self._unbufferPendingWrites()
                 self._close_writing()
 
     def _write(self, data: bytes) -> None:
@@ -228,6 +228,9 @@ def differences(script: Script, twisted: Recording, ours: Recording) -> list[str
     # After a breach of the rules, or an abort, what was not sent yet may go out or not.
     if "abort" in asked or "Error" in (twisted.reason, ours.reason):
         return found
+    # How much a client gets that did not read, and then went without a word, is up to the kernel.
+    if script.acts(Hold) and ours.reason == _LOST:
+        return found
     # Ours sends at the end of a turn what Twisted's sends in the next one, which may be too late: more is fine.
     if ours.written - ours.received > twisted.written - twisted.received:
         found.append("less received")
@@ -245,8 +248,9 @@ def _compared(script: Script, recording: Recording, asked: set[str]) -> list[str
     for call in recording.calls:
         name, _, detail = call.partition(" ")
         if name == "dataReceived" and detail.isdigit():
-            # What was not read when the client was gone may be lost with the first write that fails.
-            if not (gone and script.acts(Pause)):
+            # Twisted's TLS pauses its TCP: what came along is delivered all the same. Ours holds it, and may not get to
+            # deliver it: nothing follows a loseConnection, and where the client is gone the next write may fail.
+            if not (script.acts(Pause) and (gone or {"lose", "abort"} & asked)):
                 kept.call(name, int(detail))
         elif name == "connectionLost" and {"lose", "abort"} & asked:
             # Twisted's says ConnectionLost of an abort, and waits for a close_notify that may not come.
@@ -311,8 +315,13 @@ def _faults_of_a_gentle(script: Script, recording: Recording) -> Iterator[str]:
         yield "no handshakeCompleted"
     if script.half_closes and not script.tls1_2 and "lose" not in asked and "readConnectionLost" not in calls:
         yield "no readConnectionLost"
-    if script.half_closes and asked == ["lose-write"] and "writeConnectionLost" not in calls:
+    if _closes_direction_in_peace(script, asked) and "writeConnectionLost" not in calls:
         yield "no writeConnectionLost"
+
+
+def _closes_direction_in_peace(script: Script, asked: list[str]) -> bool:
+    quick = not script.acts(CloseNotify, Hold, Lose)
+    return script.half_closes and "lose-write" in asked and quick
 
 
 # Scripts.
@@ -353,8 +362,10 @@ def scripts(draw: st.DrawFn, *, hasty: bool = False) -> Script:
         # Whatever follows a close_notify breaks the rules: ours may answer with a reset, which its last words do not
         # survive.
         if not (isinstance(parting, Raw) and CloseNotify() in steps):
+            # A client that asks for another handshake gives up when it reads that there is none, so it has to read.
+            steps += [Read(), Settle()] if isinstance(parting, Renegotiate) else []
             steps += [parting, *draw(st.lists(_TALK, max_size=2))]
-    script = Script(
+    return Script(
         tuple(steps),
         tuple(draw(reactions).items()),
         tuple(draw(st.lists(_CHUNKS, min_size=1, max_size=4))),
@@ -362,10 +373,10 @@ def scripts(draw: st.DrawFn, *, hasty: bool = False) -> Script:
         half_closes=half_closes,
         tls1_2=draw(st.booleans()),
         cut=draw(st.integers(0, 2000)) if draw(st.integers(0, 7)) == 7 else None,
+        late=draw(st.booleans()),
         hasty=hasty,
         reactor=draw(st.integers(0, 2)),
     )
-    return replace(script, late=draw(st.booleans()) and not script.acts(LoseWrite, Pause))
 
 
 # What each of these does wrong, the comparison has to notice.
@@ -530,6 +541,8 @@ class TestConversations:
 
 
 class TestComparison:
+    # The two runs are at the mercy of the clock, and a busy machine shows it.
+    @pytest.mark.soak
     @settings(max_examples=_MANY or 30)
     @given(script=scripts())
     def test_knows_no_chunks(self, twisted: list[Stage], script: Script) -> None:
