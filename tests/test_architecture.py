@@ -15,11 +15,12 @@ MAY_IMPORT = {
     "ocsp": {"ocsp"},
     "staples": {"staples", "ocsp"},
     "tls": {"tls", "staples", "ocsp"},
+    "http": {"http"},
     "ops": {"ops", "tls", "staples", "ocsp"},
     "testing": {"testing", "tls", "staples", "ocsp"},
-    "server": {"server", "testing", "ops", "tls", "staples", "ocsp"},
+    "server": {"server", "testing", "http", "ops", "tls", "staples", "ocsp"},
 }
-EVERYBODYS = {"errors", "sources", "__version__"}
+EVERYBODYS = {"errors", "sources", "deadlines", "__version__"}
 
 DOORS = {
     "treq": {"staples/responder.py"},

@@ -12,7 +12,7 @@ from twisted.internet.error import ConnectionAborted, ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from staplesrv.tls.deadlines import Deadlines
+from staplesrv.deadlines import Deadlines
 from staplesrv.tls.limits import Limits
 from staplesrv.tls.lingering import LINGER_SECONDS, Lingering
 from staplesrv.tls.poller import poller_for

@@ -16,7 +16,7 @@ from contextlib import suppress
 from twisted.internet.interfaces import IReadDescriptor
 from zope.interface import implementer
 
-from staplesrv.tls.deadlines import Deadlines
+from staplesrv.deadlines import Deadlines
 from staplesrv.tls.poller import READING, Watches
 
 LINGER_SECONDS = 5.0

@@ -140,7 +140,7 @@ class Mended(BufferingTLSTransport):
             half_closeable.writeConnectionLost()
 
     def _checkHandshakeStatus(self) -> None:
-        """Send what was written before the handshake before handshakeCompleted writes, where Twisted may turn it round."""
+        """Send what was written before the handshake first: Twisted may have handshakeCompleted's go before it."""
         if self._aborted:
             return
         try:
@@ -226,20 +226,7 @@ def differences(script: Script, twisted: Recording, ours: Recording) -> list[str
         found.append(f"calls: {_compared(script, twisted, asked)} and {_compared(script, ours, asked)}")
     if ours.garbled:
         found.append("garbled")
-    # A half-close goes on where Twisted's connection ends.
-    if "readConnectionLost" in ours.calls:
-        return found
-    # Whether there was a producer at the time, and so no end of that direction, is a matter of turns.
-    if ("lose-write" in twisted.asked) != ("lose-write" in ours.asked):
-        return found
-    # After a breach of the rules, or an abort, what was not sent yet may go out or not.
-    if "abort" in asked or "Error" in (twisted.reason, ours.reason):
-        return found
-    # What a protocol writes may depend on what it got, which may differ where the client is gone: see `_compared`.
-    if script.acts(Pause) and script.acts(Close, Reset):
-        return found
-    # How much a client gets that did not read, and then went without a word, is up to the kernel.
-    if script.acts(Hold) and ours.reason == _LOST:
+    if _up_to_turns(script, twisted, ours):
         return found
     # Ours sends at the end of a turn what Twisted's sends in the next one, which may be too late: more is fine.
     if ours.written - ours.received > twisted.written - twisted.received:
@@ -250,6 +237,24 @@ def differences(script: Script, twisted: Recording, ours: Recording) -> list[str
     if ours.ended != twisted.ended and "lose" not in asked:
         found.append(f"ended with {ours.ended}, not {twisted.ended}")
     return found
+
+
+def _up_to_turns(script: Script, twisted: Recording, ours: Recording) -> bool:
+    """Whether what the client got, and how it ended, may differ."""
+    # A half-close goes on where Twisted's connection ends.
+    if "readConnectionLost" in ours.calls:
+        return True
+    # Whether there was a producer at the time, and so no end of that direction, is a matter of turns.
+    if ("lose-write" in twisted.asked) != ("lose-write" in ours.asked):
+        return True
+    # After a breach of the rules, or an abort, what was not sent yet may go out or not.
+    if "abort" in {*twisted.asked, *ours.asked} or "Error" in (twisted.reason, ours.reason):
+        return True
+    # What a protocol writes may depend on what it got, which may differ where the client is gone: see `_compared`.
+    if script.acts(Pause) and script.acts(Close, Reset):
+        return True
+    # How much a client gets that did not read, and then went without a word, is up to the kernel.
+    return script.acts(Hold) and ours.reason == _LOST
 
 
 def _compared(script: Script, recording: Recording, asked: set[str]) -> list[str]:

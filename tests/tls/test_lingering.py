@@ -10,7 +10,7 @@ from tls.hand_reactor import HandReactor
 from twisted.internet.interfaces import IReadDescriptor
 from zope.interface.verify import verifyObject
 
-from staplesrv.tls.deadlines import Deadlines
+from staplesrv.deadlines import Deadlines
 from staplesrv.tls.lingering import LINGER_SECONDS, Lingering, reset, unread
 from staplesrv.tls.poller import poller_for
 

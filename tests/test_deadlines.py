@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
-from staplesrv.tls.deadlines import Deadlines
+from staplesrv.deadlines import Deadlines
 
 SECONDS = 10.0
 

@@ -1,0 +1,82 @@
+"""A whole response, made once and sent often."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from http import HTTPStatus
+
+from staplesrv.http.fields import Field, Fields, is_token, is_value
+
+REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+"""The reason phrases that HTTP/1.1 sends along."""
+
+
+class BadResponse(ValueError):
+    """A header field that can't be sent: an application's fault, and the way responses are split by attackers."""
+
+
+class Response:
+    """A final response whose body is known. Immutable; what each HTTP version makes of it is kept with it.
+
+    Args:
+        status: From 200 on.
+        fields: In order, in any case. Without Content-Length, which follows from the body, and without Date, Server,
+            Connection and Transfer-Encoding, which are the HTTP version's.
+        body: The content; it is not sent in answer to HEAD, nor with 204 and 304.
+        length: What Content-Length says where that is not the length of the body: of an answer to HEAD whose
+            content was never read.
+
+    Raises:
+        BadResponse: a field's name or value can't be sent.
+    """
+
+    def __init__(self, status: int, fields: Fields = (), body: bytes = b"", *, length: int | None = None) -> None:
+        checked(fields)
+        self.status = status
+        self.body = body
+        self.fields: Fields = fields
+        self.length = len(body) if length is None else length
+
+    @cached_property
+    def lines(self) -> bytes:
+        """The status line and the fields as HTTP/1.1 sends them, Content-Length included; no empty line."""
+        return status_line(self.status) + field_lines((*self.fields, *self._length_field))
+
+    @cached_property
+    def lower_fields(self) -> Fields:
+        """The fields as HTTP/2 sends them, Content-Length included; without `:status`."""
+        return tuple((name.lower(), value) for name, value in (*self.fields, *self._length_field))
+
+    @cached_property
+    def names(self) -> frozenset[bytes]:
+        """The names of its fields, in lower case."""
+        return frozenset(name.lower() for name, _ in self.fields)
+
+    @property
+    def _length_field(self) -> tuple[Field, ...]:
+        # RFC 9110 §8.6: never with 204; with 304 it would be the length of what is not sent.
+        return () if self.status in {204, 304} else ((b"Content-Length", b"%d" % self.length),)
+
+
+def status_line(status: int) -> bytes:
+    """Return HTTP/1.1's first line; the version is always 1.1 (RFC 9112 §2.3: it says what the server can do)."""
+    return b"HTTP/1.1 %d %s\r\n" % (status, REASONS.get(status, b""))
+
+
+def field_lines(fields: Fields) -> bytes:
+    """Return header fields as HTTP/1.1 sends them."""
+    return b"".join([b"%s: %s\r\n" % field for field in fields])
+
+
+def checked(fields: Fields) -> Fields:
+    """Return fields that can be sent.
+
+    Raises:
+        BadResponse: one can't.
+    """
+    for name, value in fields:
+        if not is_token(name):
+            raise BadResponse(f"{name!r} is no name of a header field")
+        if not is_value(value):
+            raise BadResponse(f"{name.decode()} has a value that can't be sent")
+    return fields
