@@ -27,22 +27,20 @@ import platform
 import resource
 import shlex
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import in_memory
-import profiled
 from load import H2Load, Load
 from OpenSSL import SSL
-from processes import Core, private_kib
 from servers import LARGE, Place, Server
+
+from bench.measured import nginx, profiled
+from bench.measured.processes import Core, private_kib
+from bench.measured.rounds import Seen, Work
 
 SERVERS = ("nginx", "staplesrv", "stock")
 FULL = 400
@@ -53,12 +51,12 @@ DOWNLOADS = 2
 
 def full(server: Server) -> float:
     """Return the microseconds of a full handshake with an answer."""
-    return server.core.spent(server.pid, lambda: server.load.full(FULL)) / FULL * 1e6
+    return server.spent(lambda: server.load.full(FULL)) / FULL * 1e6
 
 
 def resumed(server: Server) -> float:
     """Return the microseconds of a resumed handshake with an answer."""
-    return server.core.spent(server.pid, lambda: server.load.resumed(RESUMED)) / RESUMED * 1e6
+    return server.spent(lambda: server.load.resumed(RESUMED)) / RESUMED * 1e6
 
 
 def memory(server: Server) -> float:
@@ -74,7 +72,7 @@ def memory(server: Server) -> float:
 
 def bulk(server: Server, path: bytes = b"/large") -> float:
     """Return the GiB per CPU second of a large body that is written at once."""
-    seconds = server.core.spent(server.pid, lambda: server.load.download(path, LARGE, DOWNLOADS))
+    seconds = server.spent(lambda: server.load.download(path, LARGE, DOWNLOADS))
     return LARGE * DOWNLOADS / seconds / (1 << 30)
 
 
@@ -83,37 +81,14 @@ def pieces(server: Server) -> float:
     return bulk(server, b"/large" if server.name == "nginx" else b"/pieces")
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One kind of work.
-
-    Args:
-        kind: How `--only` calls it.
-        title: How the table calls it.
-        measure: Has a server do it; returns what it cost.
-        limit: The ratio to nginx that is to be reached.
-        more: Whether more is better.
-        fresh: Whether it needs a server that has done nothing yet, three rounds of which will do.
-    """
-
-    kind: str
-    title: str
-    measure: Callable[[Server], float]
-    limit: float
-    more: bool = False
-    fresh: bool = False
-
-
-WORKS = (
+WORKS: tuple[Work[Server], ...] = (
     Work("full", "full handshake, us", full, 1.10),
     Work("resumed", "resumed handshake, us", resumed, 1.05),
     Work("memory", "idle connection, KiB", memory, 1.05, fresh=True),
     Work("bulk", "large body at once, GiB/s", bulk, 0.9, more=True),
     Work("bulk", "large body in pieces, GiB/s", pieces, 0.9, more=True),
 )
-FRESH_ROUNDS = 3
-
-Seen = dict[tuple[Work, str], list[float]]
+PROFILED = 3000
 
 
 def main() -> None:
@@ -132,12 +107,12 @@ def main() -> None:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
         if chosen.profile:
-            profiled.measure(place, server_core, chosen.servers[-1], chosen.only[0], chosen.profile)
+            profile(place, server_core, chosen.servers[-1], chosen.only[0], chosen.profile)
             return
         works = [work for work in WORKS if work.kind in chosen.only]
         kind = {"python": Load, "h2load": H2Load}[chosen.load]
         seen = measure(place, server_core, kind, chosen.servers, works, rounds=chosen.rounds)
-    missed = show(seen, chosen.servers)
+    missed = seen.show()
     print(f"\nOthers had {server_core.others:.0%} of the servers' core meanwhile; a fair run has a quiet one.")
     sys.exit(missed)
 
@@ -166,35 +141,42 @@ def _listed(text: str) -> list[str]:
     return text.split(",")
 
 
-def measure(place: Place, core: Core, kind: type[Load], names: list[str], works: list[Work], *, rounds: int) -> Seen:
+def measure(
+    place: Place, core: Core, kind: type[Load], names: list[str], works: list[Work[Server]], *, rounds: int
+) -> Seen[Server]:
     """Warm the servers up, then have them take turns."""
-    seen: Seen = {(work, name): [] for work in works for name in names}
+    seen: Seen[Server] = Seen(names)
     body = hashlib.sha256(place.files["large"].read_bytes()).digest()
     with ExitStack() as stack:
-        servers = [stack.enter_context(Server(name, place, core, kind)) for name in names]
-        print(facts(place, servers[0]))
-        for server in servers:
+        servers = {name: stack.enter_context(Server(name, place, core, kind)) for name in names}
+        print(facts(place, servers[names[0]]))
+        for server in servers.values():
             warm_up(server, body)
-        for number in range(rounds):
-            for work in works:
-                if work.fresh and number >= FRESH_ROUNDS:
-                    continue
-                for server in servers[number % len(servers) :] + servers[: number % len(servers)]:
-                    with ExitStack() as turn:
-                        at_work = turn.enter_context(Server(server.name, place, core, kind)) if work.fresh else server
-                        seen[work, server.name].append(work.measure(at_work))
+
+        def once(work: Work[Server], name: str) -> float:
+            if not work.fresh:
+                return work.measure(servers[name])
+            with Server(name, place, core, kind) as server:
+                return work.measure(server)
+
+        seen.take_turns(works, rounds, once)
     return seen
+
+
+def profile(place: Place, core: Core, name: str, kind: str, path: Path) -> None:
+    """Run a server under cProfile while it does one kind of work, and print what it took."""
+    with Server(name, place, core, profile=path) as server:
+        (server.load.resumed if kind == "resumed" else server.load.full)(PROFILED)
+    profiled.show(path, f"{name}, {kind} handshakes", PROFILED)
 
 
 def facts(place: Place, server: Server) -> str:
     """Say what is measured with what."""
     connection = server.load.connect()
     group = connection.get_group_name()
-    said = subprocess.run([*shlex.split(place.nginx), "-V"], check=True, capture_output=True, text=True).stderr
-    nginx = ", ".join(line for line in said.splitlines() if "nginx version" in line or "OpenSSL" in line)
     return (
         f"ECDSA P-256, chain of two, {group}, {connection.get_cipher_name()}, "
-        f"a staple of {len(place.files['staple'].read_bytes())} bytes; {nginx};\n"
+        f"a staple of {len(place.files['staple'].read_bytes())} bytes; {nginx.version(place.nginx)};\n"
         f"Python {platform.python_version()}, Twisted {version('twisted')}, pyOpenSSL {version('pyopenssl')}, "
         f"{SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode()}\n"
     )
@@ -207,24 +189,6 @@ def warm_up(server: Server, body: bytes) -> None:
     for path in (b"/large",) if server.name == "nginx" else (b"/large", b"/pieces"):
         if server.load.digest(path, LARGE) != body:
             raise SystemExit(f"{server.name} sent another body")
-
-
-def show(seen: Seen, names: list[str]) -> bool:
-    """Print the table; return whether a ratio of ours misses its limit."""
-    missed = False
-    print(f"{'':28}{names[0]:>10}" + "".join(f"{name:>25}" for name in names[1:]) + f"{'to reach':>10}")
-    for work in dict.fromkeys(work for work, _name in seen):
-        best = max if work.more else min
-        reference = seen[work, names[0]]
-        line = f"{work.title:28}{statistics.median(reference):>10.4g}"
-        for name in names[1:]:
-            values = seen[work, name]
-            ratio = statistics.median(ours / theirs for ours, theirs in zip(values, reference, strict=True))
-            line += f"{statistics.median(values):>12.4g}{ratio:>6.2f} ({best(values) / best(reference):.2f})"
-            if name == "staplesrv":
-                missed |= ratio < work.limit if work.more else ratio > work.limit
-        print(line + f"{work.limit:>10.2f}")
-    return missed
 
 
 if __name__ == "__main__":

@@ -3,41 +3,20 @@
 from __future__ import annotations
 
 import os
-import shlex
-import socket
-import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from load import Load
-from OpenSSL import SSL
-from processes import Core
 
-from staplesrv.testing import CertificateAuthority
+from bench.measured import nginx
+from bench.measured.processes import Core
+from bench.measured.running import Running, free_port
+from bench.measured.site import Site
 
 LARGE = 100 << 20
-PATIENCE = 30
 
 NGINX = """\
-{user}
-daemon off;
-worker_processes 1;
-pid {folder}/nginx-{port}.pid;
-error_log stderr;
-events {{ worker_connections 16384; }}
-http {{
-  access_log off;
-  keepalive_timeout 600s;
-  keepalive_requests 1000000;
-  default_type application/octet-stream;
-  client_body_temp_path {folder}/nginx-body;
-  proxy_temp_path {folder}/nginx-proxy;
-  fastcgi_temp_path {folder}/nginx-fastcgi;
-  uwsgi_temp_path {folder}/nginx-uwsgi;
-  scgi_temp_path {folder}/nginx-scgi;
   server {{
     listen 127.0.0.1:{port} ssl backlog=1024;
     ssl_protocols TLSv1.2 TLSv1.3;
@@ -48,7 +27,6 @@ http {{
     location / {{ return 200 "hello\\n"; }}
     location = /large {{ alias {large}; }}
   }}
-}}
 """
 
 
@@ -69,19 +47,17 @@ class Place:
     @property
     def files(self) -> dict[str, Path]:
         """What the servers read, under the names of their options."""
-        names = {"certificate": "fullchain.pem", "key": "privkey.pem", "staple": "staple.der", "large": "large"}
-        return {option: self.folder / name for option, name in names.items()}
+        site = Site(self.folder)
+        large = self.folder / "large"
+        return {"certificate": site.certificate, "key": site.key, "staple": site.staple, "large": large}
 
     def fill(self) -> None:
-        """Make a certificate of P-256 with a chain of two, its staple, and the large body."""
-        authority = CertificateAuthority("bench root").intermediate("bench issuing CA")
-        leaf = authority.issue("bench.example")
-        leaf.write(self.folder)
-        self.files["staple"].write_bytes(authority.respond(leaf))
+        """Make the certificate, its staple, and the large body."""
+        Site(self.folder).fill("bench.example")
         self.files["large"].write_bytes(os.urandom(1 << 20) * (LARGE >> 20))
 
 
-class Server:
+class Server(Running):
     """A server that runs, alone on one core; a context manager that ends it.
 
     Args:
@@ -95,40 +71,15 @@ class Server:
     def __init__(
         self, name: str, place: Place, core: Core, load: type[Load] = Load, *, profile: Path | None = None
     ) -> None:
-        self.name = name
-        port = _free_port()
-        self._log = place.folder / f"{name}-{port}.log"
-        command = _nginx(place, port) if name == "nginx" else _program(name, place, port, profile)
-        with self._log.open("wb") as log, core.held():
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        self.pid = self._process.pid
-        self.core = core
+        port = free_port()
         self.load = load(port, place.suite, place.files["staple"].read_bytes())
-
-    def __enter__(self) -> Self:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                self.load.connect().close()
-            except (OSError, SSL.Error):
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    self.__exit__()
-                    raise SystemExit(f"{self.name} does not serve:\n{self._log.read_text()}") from None
-                time.sleep(0.05)
-            else:
-                return self
-
-    def __exit__(self, *_exc: object) -> None:
-        if self._process.poll() is None:
-            self._process.terminate()
-        self._process.wait(PATIENCE)
+        command = _nginx(place, port) if name == "nginx" else _program(name, place, port, profile)
+        log = place.folder / f"{name}-{port}.log"
+        super().__init__(name, command, log=log, core=core, ready=lambda: self.load.connect().close())
 
 
 def _nginx(place: Place, port: int) -> list[str]:
-    configuration = place.folder / f"nginx-{port}.conf"
-    user = "user root;" if os.geteuid() == 0 else ""
-    configuration.write_text(NGINX.format(folder=place.folder, port=port, user=user, **place.files))
-    return [*shlex.split(place.nginx), "-p", str(place.folder), "-c", str(configuration), "-e", "stderr"]
+    return nginx.command(place.nginx, place.folder, port, http=NGINX.format(port=port, **place.files))
 
 
 def _program(name: str, place: Place, port: int, profile: Path | None) -> list[str]:
@@ -137,9 +88,3 @@ def _program(name: str, place: Place, port: int, profile: Path | None) -> list[s
     for option, path in place.files.items():
         command += [f"--{option}", str(path)]
     return [*command, "--profile", str(profile)] if profile else command
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port

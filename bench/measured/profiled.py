@@ -1,4 +1,4 @@
-"""Where the time of a server goes: its own time per connection, by the file and by the function."""
+"""Where the time of a server goes: its own time for one thing done, by the file and by the function."""
 
 from __future__ import annotations
 
@@ -6,23 +6,19 @@ import pstats
 from collections import Counter
 from pathlib import Path
 
-from processes import Core
-from servers import Place, Server
-
-WARM_UP = 200
-CONNECTIONS = 3000
 LINES = 30
 
 
-def measure(place: Place, core: Core, name: str, kind: str, profile: Path) -> None:
-    """Run a server under cProfile while it does one kind of work, and print what it took.
+def show(profile: Path, title: str, done: int) -> None:
+    """Print what a profile says.
 
     The profiler makes calls of Python functions dearer than they are; the sum says by how much.
+
+    Args:
+        profile: cProfile's file.
+        title: What was measured.
+        done: How many things the server did meanwhile.
     """
-    with Server(name, place, core, profile=profile) as server:
-        work = server.load.resumed if kind == "resumed" else server.load.full
-        work(WARM_UP)
-        work(CONNECTIONS)
     stats = pstats.Stats(str(profile)).stats  # type: ignore[attr-defined]
     places: Counter[str] = Counter()
     functions: Counter[str] = Counter()
@@ -34,8 +30,8 @@ def measure(place: Place, core: Core, name: str, kind: str, profile: Path) -> No
         places[where] += own
         functions[f"{where}: {function}"] += own
         calls[f"{where}: {function}"] += count
-    each = 1e6 / (WARM_UP + CONNECTIONS)
-    print(f"{name}, {kind} handshakes, own time in us per connection; {sum(places.values()) * each:.0f} in all\n")
+    each = 1e6 / done
+    print(f"{title}, own time in us for each; {sum(places.values()) * each:.0f} in all\n")
     for where, own in places.most_common(LINES):
         print(f"{own * each:8.1f}  {where}")
     print("\n      us   calls")
