@@ -7,6 +7,7 @@ everything anew beside what runs, and swaps; what can't be used leaves the old i
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from staplesrv.errors import OperatorError
 from staplesrv.server import summary
 from staplesrv.server.config import Configuration
 from staplesrv.server.door import Door
-from staplesrv.server.hang_up import HangUp
+from staplesrv.server.on_signal import OnSignal
 from staplesrv.server.web.contents import Contents
 from staplesrv.server.web.hosts import Hosts
 from staplesrv.staples.blocking import in_thread
@@ -81,7 +82,7 @@ class StaplesrvService(MultiService):
             wall_clock=wall_clock,
         )
         self.stapler.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
-        HangUp(reactor, self.reload_soon).setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
+        OnSignal(signal.SIGHUP, reactor, self.reload_soon).setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
         self.hosts = Hosts(lambda: self.stapler.stage.front.table, {})
         self.connections = Connections(limits or configuration.limits, reactor)
         self.doors: tuple[Door, ...] = ()

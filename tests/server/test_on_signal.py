@@ -1,4 +1,4 @@
-"""SIGHUP."""
+"""Signals that ask for something."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from staplesrv.server.hang_up import HangUp
+from staplesrv.server.on_signal import OnSignal
 
 
 class Turns:
@@ -35,7 +35,7 @@ def handler() -> Iterator[Any]:
 def test_a_signal_is_a_call_in_the_reactor_s_turn() -> None:
     """Not in the middle of whatever runs."""
     turns, calls = Turns(), []
-    service = HangUp(turns, lambda: calls.append(1))  # type: ignore[arg-type]
+    service = OnSignal(signal.SIGHUP, turns, lambda: calls.append(1))  # type: ignore[arg-type]
     service.startService()
     os.kill(os.getpid(), signal.SIGHUP)
     os.kill(os.getpid(), signal.SIGHUP)
@@ -48,7 +48,7 @@ def test_a_signal_is_a_call_in_the_reactor_s_turn() -> None:
 
 def test_the_signal_is_given_back(handler: Any) -> None:
     """To whoever had it before."""
-    service = HangUp(Turns(), print)  # type: ignore[arg-type]
+    service = OnSignal(signal.SIGHUP, Turns(), print)  # type: ignore[arg-type]
     assert signal.getsignal(signal.SIGHUP) is handler
     service.startService()
     assert signal.getsignal(signal.SIGHUP) is not handler
@@ -58,7 +58,7 @@ def test_the_signal_is_given_back(handler: Any) -> None:
 
 def test_in_another_thread_there_are_no_signals(handler: Any) -> None:
     """Python would raise; there the service does nothing."""
-    service = HangUp(Turns(), print)  # type: ignore[arg-type]
+    service = OnSignal(signal.SIGHUP, Turns(), print)  # type: ignore[arg-type]
     thread = threading.Thread(target=service.startService)
     thread.start()
     thread.join()
@@ -66,3 +66,16 @@ def test_in_another_thread_there_are_no_signals(handler: Any) -> None:
     assert signal.getsignal(signal.SIGHUP) is handler
     service.stopService()
     assert signal.getsignal(signal.SIGHUP) is handler
+
+
+def test_whoever_had_the_signal_before_gets_it_too() -> None:
+    """With a log file, twistd rotates it on SIGUSR1."""
+    had: list[int] = []
+    signal.signal(signal.SIGHUP, lambda number, _: had.append(number))
+    turns = Turns()
+    service = OnSignal(signal.SIGHUP, turns, print)  # type: ignore[arg-type]
+    service.startService()
+    os.kill(os.getpid(), signal.SIGHUP)
+    service.stopService()
+    assert had == [signal.SIGHUP]
+    assert turns.waiting == [print]

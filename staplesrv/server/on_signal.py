@@ -1,4 +1,4 @@
-"""SIGHUP, which by custom has a server read its configuration again."""
+"""Signals that ask for something: SIGHUP for the configuration to be read again, SIGUSR1 for logs to be opened anew."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from twisted.application.service import Service
 from twisted.internet.interfaces import IReactorFromThreads
 
 
-class HangUp(Service):
-    """Calls something in the reactor's turn for each SIGHUP while it runs.
+class OnSignal(Service):
+    """Calls something in the reactor's turn for each signal of one kind while it runs.
 
-    twistd and the reactor see to SIGTERM and SIGINT; nobody else wants this one. Signals are the main thread's alone:
-    started in another one, this does nothing.
+    twistd and the reactor see to SIGTERM and SIGINT. Whoever had the signal before gets it too: with `--logfile` twistd
+    has SIGUSR1, and rotates. Signals are the main thread's alone: started in another one, this does nothing.
 
     Args:
+        number: Which signal.
         reactor: Where the call is made.
         call: What to call.
     """
 
-    def __init__(self, reactor: IReactorFromThreads, call: Callable[[], object]) -> None:
+    def __init__(self, number: signal.Signals, reactor: IReactorFromThreads, call: Callable[[], object]) -> None:
+        self._number = number
         self._reactor = reactor
         self._call = call
         self._before: Any = None
@@ -33,7 +35,7 @@ class HangUp(Service):
         """Begin to listen for the signal."""
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's has no annotations
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGHUP, self._received)
+            self._before = signal.signal(self._number, self._received)
             self._installed = True
 
     def stopService(self) -> None:
@@ -42,8 +44,10 @@ class HangUp(Service):
         if self._installed:
             self._installed = False
             # None: it was not Python that had it, and Python can't give it back.
-            signal.signal(signal.SIGHUP, signal.SIG_DFL if self._before is None else self._before)
+            signal.signal(self._number, signal.SIG_DFL if self._before is None else self._before)
 
-    def _received(self, _: int, __: FrameType | None) -> None:
+    def _received(self, number: int, frame: FrameType | None) -> None:
         # This may come between any two instructions; the one safe thing is to ask the reactor for a turn.
         self._reactor.callFromThread(self._call)
+        if callable(self._before):
+            self._before(number, frame)
