@@ -83,8 +83,8 @@ class FakeExchange(Exchange):
     def start(self, status: int, fields: Fields) -> None:
         """As the interface says."""
         assert 200 <= status < 600 and not self.status  # noqa: PT018
-        self.status = self.told.status = status
         self.told.fields = checked(fields)
+        self.status = self.told.status = status
 
     def write(self, data: bytes) -> None:
         """As the interface says."""

@@ -1,0 +1,1 @@
+"""Twisted Web's resources behind an exchange, whatever the HTTP version."""
