@@ -1,0 +1,171 @@
+"""The application that serves a folder of files."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from staplesrv.http.exchange import Exchange, Handler
+from staplesrv.http.pages import page, page_with
+from staplesrv.http.response import Response
+from staplesrv.http.static import conditions
+from staplesrv.http.static.answer import Answer, answer, page_of_missing
+from staplesrv.http.static.cache import Entry
+from staplesrv.http.static.file_path import FilePath
+from staplesrv.http.static.settings import StaticSettings, page_path
+from staplesrv.http.static.shelf import Shelf
+from staplesrv.http.static.transfer import Transfer
+from staplesrv.http.static.tree import Tree
+from staplesrv.sources import RandomBytes, WallClock
+
+_READS = frozenset({b"GET", b"HEAD"})
+_ALLOWED = ((b"Allow", b"GET, HEAD, OPTIONS"),)
+_OPTIONS = Response(204, _ALLOWED)
+_NOT_ALLOWED = page_with(405, _ALLOWED)
+
+_PARTICULAR = conditions.FIELDS | {b"range", b"accept-encoding"}
+"""The fields of a request that change the answer."""
+
+_OF_ERROR = {
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL), 404),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), 403),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE), 503),
+}
+"""The status that goes with an error of the file system; 500 with all others."""
+
+_OK = 200
+_NOT_FOUND = 404
+_TROUBLE = 500
+
+_QUIET_SECONDS = 60.0
+"""How long nothing more is logged after a file that can't be read, however often it is asked for."""
+
+_log = Logger()
+
+
+class Static:
+    """An application that answers with the files of a folder: `docs/configuration.md` says by which rules.
+
+    Args:
+        root: The folder. It may be a link, and need not be there yet.
+        settings: How it is served.
+        clock: The reactor.
+        wall_clock: What modification times are compared with.
+        random_bytes: For the boundaries of multipart bodies.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        settings: StaticSettings,
+        clock: IReactorTime,
+        wall_clock: WallClock,
+        random_bytes: RandomBytes,
+    ) -> None:
+        self._fallback = page_path(settings.fallback) if settings.fallback else None
+        self._not_found = page_path(settings.not_found) if settings.not_found else None
+        self._seconds = clock.seconds
+        self._wall_clock = wall_clock
+        self._random_bytes = random_bytes
+        self._shelf = Shelf(Tree(os.fsencode(root)), settings, clock, wall_clock)
+        self._entries = self._shelf.entries
+        self._quiet_until = 0.0
+
+    def handle(self, exchange: Exchange) -> Handler | None:
+        """Answer a request: one whose file is in memory and was looked at lately, in 1 us and without a system call."""
+        request = exchange.request
+        entry = self._entries.get(request.target)
+        if entry is None and b"?" in request.target:
+            entry = self._entries.get(request.path)
+        if entry is not None and entry.fresh_until > self._seconds() and request.method in _READS:
+            accepted = b""
+            for name, value in request.fields:
+                if name in _PARTICULAR:
+                    if name != b"accept-encoding" or accepted:
+                        break
+                    accepted = value
+            else:
+                response = entry.whole.get(accepted)
+                if response is not None:
+                    exchange.send(response)
+                    return None
+        if request.method in _READS:
+            return self._answer(exchange)
+        exchange.send(_OPTIONS if request.method == b"OPTIONS" else _NOT_ALLOWED)
+        return None
+
+    def _answer(self, exchange: Exchange) -> Handler | None:
+        """Answer with the first file that is there; of the requested one, its fallback, and the page for neither."""
+        path = FilePath.parse(exchange.request.path)
+        for candidate, status in self._candidates(path):
+            try:
+                return self._serve(exchange, self._shelf.find(candidate), status)
+            except OSError as error:
+                failed = _OF_ERROR.get(error.errno or 0, _TROUBLE)
+                if failed != _NOT_FOUND:
+                    self._fail(exchange, failed, error)
+                    return None
+                if candidate is path and error.errno == errno.EISDIR and self._redirect(exchange, candidate):
+                    return None
+        exchange.send(page(_NOT_FOUND))
+        return None
+
+    def _candidates(self, path: FilePath | None) -> Iterator[tuple[FilePath, int]]:
+        # A path that can't name a file is nothing that an application in the browser made up.
+        if path is not None:
+            yield path, 200
+            if self._fallback is not None:
+                yield self._fallback, 200
+        if self._not_found is not None:
+            yield self._not_found, _NOT_FOUND
+
+    def _redirect(self, exchange: Exchange, path: FilePath) -> bool:
+        """Lead to a folder that has an index, so that its relative links lead to the folder's files."""
+        if path.is_folder or not self._shelf.is_there(path.as_folder):
+            return False
+        query = exchange.request.query
+        location = path.as_folder.url if query is None else path.as_folder.url + b"?" + query
+        exchange.send(page_with(301, ((b"Location", location),)))
+        return True
+
+    def _fail(self, exchange: Exchange, status: int, error: OSError) -> None:
+        now = self._seconds()
+        if status >= _TROUBLE and now >= self._quiet_until:
+            self._quiet_until = now + _QUIET_SECONDS
+            _log.error("A file can't be served: {reason}", reason=str(error))
+        exchange.send(page(status))
+
+    def _serve(self, exchange: Exchange, entry: Entry, status: int) -> Handler | None:
+        """Answer with a file.
+
+        Raises:
+            OSError: it can't be opened or read.
+        """
+        request = exchange.request
+        accepted = request.field(b"accept-encoding") or b""
+        with ExitStack() as opened:
+            representation, file = self._shelf.take(entry, accepted, opened)
+            if status == _NOT_FOUND:
+                said = page_of_missing(request, representation)
+            else:
+                said = answer(request, representation, self._wall_clock(), self._boundary)
+            if isinstance(said, Answer):
+                pieces = representation.pieces(said.parts, file)
+                if file is not None:
+                    close = opened.pop_all().close
+                    return Transfer(exchange, said.status, (*said.fields, said.length), pieces, close)
+                said = Response(said.status, said.fields, b"".join(pieces))
+        if said.status == _OK and representation.body is not None:
+            entry.remember(accepted, said)
+        exchange.send(said)
+        return None
+
+    def _boundary(self) -> bytes:
+        return self._random_bytes(16).hex().encode()
