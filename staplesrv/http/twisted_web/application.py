@@ -6,14 +6,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import IResource
 
 from staplesrv.http.exchange import Exchange, Handler
-from staplesrv.http.pages import page, page_with
-from staplesrv.http.response import Response
+from staplesrv.http.odd_target import answer_to_odd_target
+from staplesrv.http.spool import Spool
 from staplesrv.http.twisted_web.channel import Channel
 from staplesrv.http.twisted_web.quiet_site import QuietSite
-from staplesrv.http.twisted_web.spool import Spool
-
-_STAR = Response(204, ((b"Allow", b"OPTIONS"),))
-_NO_STAR = page_with(405, ((b"Allow", b"OPTIONS"),))
 
 
 class TwistedWeb:
@@ -35,16 +31,11 @@ class TwistedWeb:
 
     def handle(self, exchange: Exchange) -> Handler | None:
         """Have a resource answer, now, or once the request's body is there."""
-        request = exchange.request
-        if b"%00" in request.path:
-            # The file system's calls raise for it, and resources pass segments on to them.
-            exchange.send(page(400))
-            return None
-        if request.target == b"*":
-            exchange.send(_STAR if request.method == b"OPTIONS" else _NO_STAR)
+        if (answer := answer_to_odd_target(exchange.request)) is not None:
+            exchange.send(answer)
             return None
         channel = Channel(exchange, self.site)
-        if request.length == 0:
+        if exchange.request.length == 0:
             return None if channel.process() else channel
         return Spool(exchange, channel)
 

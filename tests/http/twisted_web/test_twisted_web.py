@@ -21,8 +21,8 @@ from twisted.web.static import Data, File
 from twisted.web.util import Redirect
 
 from staplesrv.http.fields import Fields
+from staplesrv.http.spool import IN_MEMORY
 from staplesrv.http.twisted_web.application import TwistedWeb
-from staplesrv.http.twisted_web.spool import IN_MEMORY
 
 pytestmark = pytest.mark.filterwarnings("ignore:twisted.web.resource._Unsafe:DeprecationWarning")  # its own use of it
 

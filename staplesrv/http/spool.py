@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from tempfile import SpooledTemporaryFile
+from typing import IO, Protocol
 
 from twisted.logger import Logger
 
 from staplesrv.http.exchange import Exchange
 from staplesrv.http.fields import Fields
 from staplesrv.http.pages import page
-from staplesrv.http.twisted_web.channel import Channel
 
 IN_MEMORY = 100_000
 """Bytes that are kept in memory; with more of them a body is in a temporary file. As Twisted has it."""
@@ -17,18 +17,36 @@ IN_MEMORY = 100_000
 _log = Logger()
 
 
+class Answering(Protocol):
+    """Answers a request whose body is complete."""
+
+    def process(self, content: IO[bytes]) -> object:
+        """Begin; the body is at its start, and to be closed by whoever gets it."""
+
+    def pause(self) -> None:
+        """Write no more until `resume`."""
+
+    def resume(self) -> None:
+        """Write on."""
+
+    def lost(self) -> None:
+        """The client is gone; also before `process`, which does not come then."""
+
+
 class Spool:
-    """Takes the body of a request, and has a resource answer once it is there.
+    """Takes the body of a request, and has it answered once it is there.
 
     Args:
         exchange: The exchange; its `body_limit` bounds what is kept.
-        channel: Answers.
+        answering: Answers.
     """
 
-    def __init__(self, exchange: Exchange, channel: Channel) -> None:
+    def __init__(self, exchange: Exchange, answering: Answering) -> None:
         self._exchange = exchange
-        self._channel = channel
-        self._content: SpooledTemporaryFile[bytes] | None = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - the request closes it
+        self._answering = answering
+        self._content: IO[bytes] | None = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - who gets it closes it
+        self.pause = answering.pause
+        self.resume = answering.resume
 
     def body(self, data: bytes) -> None:
         """Keep some of it."""
@@ -41,25 +59,17 @@ class Spool:
             self._discard()
             self._exchange.send(page(500))
 
-    def body_end(self, trailers: Fields) -> None:  # noqa: ARG002 - resources have no place for them
-        """Have a resource answer."""
+    def body_end(self, trailers: Fields) -> None:  # noqa: ARG002 - there is no place for them
+        """Have it answered."""
         content, self._content = self._content, None
         if content is not None:
             content.seek(0)
-            self._channel.process(content)
-
-    def pause(self) -> None:
-        """Pass it on."""
-        self._channel.pause()
-
-    def resume(self) -> None:
-        """Pass it on."""
-        self._channel.resume()
+            self._answering.process(content)
 
     def lost(self) -> None:
         """The client is gone."""
         self._discard()
-        self._channel.lost()
+        self._answering.lost()
 
     def _discard(self) -> None:
         content, self._content = self._content, None
