@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -28,6 +30,7 @@ from staplesrv.tls.client import Seen, StapleClient
 T = TypeVar("T")
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
+MIB = 1 << 20
 
 
 def need(program: str) -> str:
@@ -268,3 +271,25 @@ def forget_peak(pid: int) -> None:
 def descriptors(pid: int) -> int:
     """How many file descriptors a process has open."""
     return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - a name that vanishes meanwhile is no matter
+
+
+def write_large(path: Path, size: int) -> None:
+    """Write a file in which no two blocks are the same."""
+    block = random.Random(size).randbytes(MIB - 8)
+    with path.open("wb") as file:
+        for number in range(size // MIB):
+            file.write(number.to_bytes(8) + block)
+
+
+def rests(pid: int) -> bool:
+    """Whether a process does nothing for a quarter of a second."""
+    clock = Path(f"/proc/{pid}/schedstat")
+    before = clock.read_text().split()[0]
+    time.sleep(0.25)
+    return clock.read_text().split()[0] == before
+
+
+def digest(path: Path) -> bytes:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

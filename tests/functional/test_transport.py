@@ -22,12 +22,14 @@ from typing import Self
 
 import pytest
 from functional.harness import (
+    MIB,
     ROOT,
     TLS12,
     TLS13,
     Pki,
     Program,
     descriptors,
+    digest,
     forget_peak,
     free_port,
     is_listening,
@@ -35,16 +37,17 @@ from functional.harness import (
     look,
     need,
     resident_kib,
+    rests,
     twistd,
     wait_until,
     write_config,
+    write_large,
 )
 from functional.record_client import ALERT, CLOSE_NOTIFY, HANDSHAKE, LARGEST, Record, RecordClient
 from OpenSSL import SSL
 
 from staplesrv.tls.client import StapleClient
 
-MIB = 1 << 20
 LARGE = 100 * MIB
 GROWTH = 40 * 1024
 """What a server may grow by over a large body, in KiB."""
@@ -134,14 +137,6 @@ def unharmed(serving: Serving, well: Callable[[], bool]) -> Iterator[Serving]:
     assert not serving.complaints(logged)
 
 
-def write_large(path: Path, size: int) -> None:
-    """Write a file in which no two blocks are the same."""
-    block = random.Random(size).randbytes(MIB - 8)
-    with path.open("wb") as file:
-        for number in range(size // MIB):
-            file.write(number.to_bytes(8) + block)
-
-
 class Talk:
     """A well-behaved client over a socket, up to the point where the test does something else.
 
@@ -180,20 +175,6 @@ class Talk:
                 if not data:
                     break
         return answer
-
-
-def rests(pid: int) -> bool:
-    """Whether a process does nothing for a quarter of a second."""
-    clock = Path(f"/proc/{pid}/schedstat")
-    before = clock.read_text().split()[0]
-    time.sleep(0.25)
-    return clock.read_text().split()[0] == before
-
-
-def digest(path: Path) -> bytes:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 def everything(plain: socket.socket) -> bytes:
