@@ -71,7 +71,10 @@ class Handler(Protocol):
         """Take the next bytes of the request's body; of a tunnel, the next bytes. Never empty."""
 
     def body_end(self, trailers: Fields) -> None:
-        """The request's body is complete; of a tunnel: the client sends no more. Called once, also where none came."""
+        """The request's body is complete. Called once, also where none came.
+
+        Once more where the exchange became a tunnel after that, as HTTP/1.1's do: then the client sends no more.
+        """
 
     def pause(self) -> None:
         """Write no more until `resume`: the client does not keep up. May come from within `write`."""

@@ -31,11 +31,11 @@ LOOKS = 4
 """How often a connection is looked at within the shortest of the times that it may take."""
 
 
-class Patient(Protocol):
-    """A connection of either version, as its factory sees it. It tells `opened` and `closed`."""
+class Version(Protocol):
+    """A connection of either HTTP version, as its factory sees it."""
 
-    def look(self) -> None:
-        """See whether the client has been waited for long enough; begin again with `HTTPFactory.patience`."""
+    def check(self, now: float) -> None:
+        """End what takes too long. Called a few times within the shortest limit."""
 
     def stop(self) -> None:
         """Take no more requests, and end when those under way are answered."""
@@ -57,7 +57,6 @@ class HTTPFactory(Factory):
     Attributes:
         requests: How many there were.
         refused: How many clients sent something else, or too slowly.
-        patience: Looks at each open connection a few times within the shortest limit.
     """
 
     noisy = False
@@ -82,11 +81,11 @@ class HTTPFactory(Factory):
         self.raw = raw
         self.heads = Heads(self.limits)
         self.server_fields = ServerFields(wall_clock)
-        self.patience: Deadlines[Any] = Deadlines(clock, self.limits.shortest / LOOKS, lambda one: one.look())
         self.requests = 0
         self.refused = 0
         self._protocols = [protocol.encode() for protocol in protocols]
-        self._open: set[Patient] = set()
+        self._open: set[Version] = set()
+        self._checks: Deadlines[Any] = Deadlines(clock, self.limits.shortest / LOOKS, self._check)
         self._stopping = False
 
     def buildProtocol(self, addr: object) -> Any:
@@ -102,36 +101,42 @@ class HTTPFactory(Factory):
         """How many are open and speak HTTP."""
         return len(self._open)
 
-    def opened(self, connection: Patient) -> None:
+    def exchange_begins(self, exchange: Exchange) -> None:
+        """Take note of a request."""
+        self.requests += 1
+        exchange.done = self.log
+
+    def opened(self, connection: Version) -> None:
         """A connection begins."""
         self._open.add(connection)
-        self.patience.begin(connection)
+        self._checks.begin(connection)
         if self._stopping:
             connection.stop()
 
-    def closed(self, connection: Patient) -> None:
-        """A connection is over; also one that never began."""
+    def closed(self, connection: Version) -> None:
+        """A connection is over; also one that is none of these."""
         self._open.discard(connection)
-        self.patience.end(connection)
+        self._checks.end(connection)
 
     def stop(self) -> None:
         """End connections as soon as what is under way on them is answered; idle ones now. Later ones at once."""
         self._stopping = True
-        self.patience.let_go()
+        self._checks.let_go()
         for connection in list(self._open):
             connection.stop()
 
-    def speaker(self, transport: Any, addr: object) -> Any:
-        """Make what speaks on a connection whose handshake is done; None where it is to be closed."""
-        connection = self.describe(transport)
-        made = None if self.raw is None else self.raw(connection)
-        if made is not None:
-            return made.buildProtocol(addr)  # type: ignore[arg-type]
+    def version(self, transport: Any, connection: Connection) -> Any:
+        """Make what speaks the version that ALPN has chosen; HTTP/1.1 where it has not."""
         if getattr(transport, "negotiatedProtocol", None) == H2:
             from staplesrv.http.http2.connection import HTTP2Connection  # noqa: PLC0415 - its library is an extra
 
             return HTTP2Connection(self, connection)
         return HTTP1Connection(self, connection)
+
+    def _check(self, connection: Version) -> None:
+        # Begun anew before it may end by what it finds.
+        self._checks.begin(connection)
+        connection.check(self.clock.seconds())
 
 
 @implementer(IHandshakeListener, IHalfCloseableProtocol)
@@ -186,13 +191,23 @@ class Entrance(TwistedProtocol):
         if speaker is not None:
             # Else it would be kept by its own method.
             self.__dict__.pop("dataReceived", None)
+            self._factory.closed(speaker)
             speaker.connectionLost(reason)
 
     def _enter(self) -> None:
-        speaker: Any = self._factory.speaker(self.transport, self._addr)
-        if speaker is None:
+        factory = self._factory
+        connection = factory.describe(self.transport)
+        raw = None if factory.raw is None else factory.raw(connection)
+        if raw is None:
+            self._lead_to(factory.version(self.transport, connection))
+            if self._speaker is not None:
+                factory.opened(self._speaker)
+        elif (speaker := raw.buildProtocol(self._addr)) is not None:  # type: ignore[arg-type]
+            self._lead_to(speaker)
+        else:
             self.transport.loseConnection()
-            return
+
+    def _lead_to(self, speaker: Any) -> None:
         self._speaker = speaker
         # The transport's calls go straight there: 0.1 us less for each read.
         self.dataReceived = speaker.dataReceived  # type: ignore[method-assign]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from email.utils import formatdate
-
+from staplesrv.http.dates import format_date
 from staplesrv.http.fields import Fields
 from staplesrv.http.response import field_lines
 from staplesrv.sources import WallClock
@@ -41,6 +40,6 @@ class ServerFields:
 
     def _renew(self, second: int) -> None:
         self._second = second
-        date = formatdate(second, usegmt=True).encode()
+        date = format_date(second)
         self._lines = field_lines(((b"Server", SERVER), (b"Date", date)))
         self._fields = ((b"server", SERVER), (b"date", date))

@@ -78,7 +78,7 @@ class WireTransport:
         elif self._disconnecting and self.producer is None:
             self._end("lost", ConnectionDone())
 
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
+    def registerProducer(self, producer: Any, streaming: bool) -> None:  # noqa: FBT001 - Twisted's interface
         """Have a push producer."""
         assert self.producer is None, "there is one already"
         assert streaming

@@ -10,7 +10,7 @@ The transport gets this object as its push producer once 64 KiB may wait there, 
 the usual size pays nothing for that. While the transport is full no further request is taken.
 
 The connection is always waiting for one thing, since some moment, with some patience (`_since`, `_allowed`). Every few
-seconds it is looked at (`look`); a change costs two assignments.
+seconds it is looked at (`check`); a change costs two assignments.
 """
 
 from __future__ import annotations
@@ -92,10 +92,6 @@ class HTTP1Connection(Protocol):
 
     # What the transport calls.
 
-    def connectionMade(self) -> None:
-        """Begin to wait for the first request."""
-        self._factory.opened(self)
-
     def dataReceived(self, data: bytes) -> None:
         """Take what the client sent."""
         if self._exchange is None and not self._input:
@@ -121,7 +117,6 @@ class HTTP1Connection(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002 - Twisted's interface
         """End what is under way."""
-        self._factory.closed(self)
         self._closing = True
         self._input = b""
         exchange, handler = self._let_go()
@@ -155,10 +150,9 @@ class HTTP1Connection(Protocol):
         if self._exchange is None and self._body is None and not self._input:
             self._close()
 
-    def look(self) -> None:
-        """See whether the client has been waited for long enough."""
-        self._factory.patience.begin(self)
-        if self._allowed is not None and self._seconds() - self._since >= self._allowed:
+    def check(self, now: float) -> None:
+        """End what has taken too long."""
+        if self._allowed is not None and now - self._since >= self._allowed:
             self._give_up()
 
     # What exchanges call.
@@ -282,7 +276,6 @@ class HTTP1Connection(Protocol):
 
     def _handle(self, head: Head) -> None:
         """Have the application answer a request."""
-        self._factory.requests += 1
         request = head.request
         self._head = head
         if request.length != 0:
@@ -291,7 +284,7 @@ class HTTP1Connection(Protocol):
             self._held = False
             self._awaits_continue = request.expects_continue
         exchange = self._exchange = HTTP1Exchange(head, self._connection, self)
-        exchange.done = self._factory.log
+        self._factory.exchange_begins(exchange)
         try:
             handler = self._application.handle(exchange)
         except Exception:  # noqa: BLE001 - the application's own fault, whatever it is
