@@ -64,6 +64,8 @@ class Front:
             site = self.table.find(connection.get_servername())
             if isinstance(connection, ServerConnection):
                 connection.site = site
+                if (protocols := site.loaded.certificate.protocols) is not None:
+                    connection.acceptable = protocols
                 connection.outcome = RESUMED if self._openssl.resumed(connection) else NOT_ASKED
             return site.context_now()
         except Exception:  # noqa: BLE001 - OpenSSL is the caller; an exception would be printed, not raised

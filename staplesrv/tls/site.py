@@ -26,6 +26,8 @@ class SiteCertificate:
         responder: URL to ask instead of the certificate's own; "" means never ask.
         staple_file: File to take the response from instead of a responder; one per certificate where there are several.
         must_staple: "serve" without a staple, or "refuse" handshakes for these names.
+        protocols: ALPN names for the site, the preferred one first, where they are not the listener's; empty takes
+            clients whatever they offer, and picks nothing, for what is behind a tunnel.
 
     Raises:
         OperatorError: the numbers of files don't agree.
@@ -38,6 +40,7 @@ class SiteCertificate:
     responder: str | None
     staple_file: tuple[Path, ...]
     must_staple: Literal["serve", "refuse"]
+    protocols: tuple[bytes, ...] | None
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class SiteCertificate:
         responder: str | None = None,
         staple_file: Paths | None = None,
         must_staple: Literal["serve", "refuse"] = "serve",
+        protocols: Iterable[str] | None = None,
     ) -> None:
         certificates = _paths(certificate)
         values = {
@@ -59,6 +63,7 @@ class SiteCertificate:
             "responder": responder,
             "staple_file": () if staple_file is None else _paths(staple_file),
             "must_staple": must_staple,
+            "protocols": None if protocols is None else tuple(name.encode() for name in protocols),
         }
         for field, value in values.items():
             object.__setattr__(self, field, value)

@@ -245,6 +245,16 @@ class TestApplicationProtocols:
             assert caught.value.alert == "no_application_protocol"
         assert handshake(factory, alpn=(b"h2",), min_version=version, max_version=version).alpn == b"h2"
 
+    def test_a_sites_own(self, world: World, version: Version) -> None:
+        """What a site says about protocols is for it alone; with none it takes any client, and picks nothing."""
+        leaves = [world.ca.issue(f"{name}.example") for name in "abc"]
+        own: list[tuple[str, ...] | None] = [None, ("imap",), ()]
+        sites = [world.site(leaf, protocols=names) for leaf, names in zip(leaves, own, strict=True)]
+        factory = world.factory(*sites, protocols=(b"h2",))
+        for name, agreed in (("a.example", b"h2"), ("b.example", b"imap"), ("c.example", b"")):
+            seen = handshake(factory, server_name=name, alpn=(b"h2", b"imap"), min_version=version, max_version=version)
+            assert seen.alpn == agreed
+
     def test_wrapped_factory(self, world: World, version: Version) -> None:
         """Without protocols of its own the context factory asks the factory behind the TLS."""
         context_factory = world.factory(world.site(world.ca.issue("a.example")))

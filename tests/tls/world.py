@@ -48,13 +48,21 @@ class World:
     def __post_init__(self) -> None:
         self.ca = CertificateAuthority("site CA", now=lambda: utc(self.wall()))
 
-    def site(self, *leaves: Leaf, names: tuple[str, ...] = (), refuse: bool = False, revoked: bool = False) -> LiveSite:
+    def site(
+        self,
+        *leaves: Leaf,
+        names: tuple[str, ...] = (),
+        refuse: bool = False,
+        revoked: bool = False,
+        protocols: tuple[str, ...] | None = None,
+    ) -> LiveSite:
         """Make a site of leaves, without staples so far."""
         bundles = tuple(bundle(leaf) for leaf in leaves)
         certificate = SiteCertificate(
             [f"{number}.pem" for number in range(len(leaves))],
             names=names,
             must_staple="refuse" if refuse else "serve",
+            protocols=protocols,
         )
         assignments = tuple(Assignment.for_leaf(leaf.certificate, leaf.chain, settings=Settings()) for leaf in leaves)
         loaded = LoadedSite(certificate, b"", bundles, assignments)
