@@ -1,0 +1,370 @@
+"""One connection to a backend: a request goes out, an answer comes in, then the next.
+
+Theory of operation: a `BackendConnection` serves one `Taker` at a time, the side of an exchange that is turned to the
+backend. `begin` writes a request's head; its content follows by `content` and `content_end`. What comes in goes to the
+method in `_take`: at first the one that collects a head, then content or a tunnel's bytes. When answer and request are
+both complete and the backend keeps the connection, it goes back to its `Backend` before the taker hears of the end:
+what the taker does then may be the next request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener, IPushProducer
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from staplesrv.http.fields import Fields
+from staplesrv.http.http1.bodies import Body, Endless
+from staplesrv.http.http1.refusal import Refusal
+from staplesrv.http.proxy.answer import content
+from staplesrv.http.proxy.response_head import HEAD_BYTES, BadAnswer, ResponseHead, parse_head
+
+_CONTINUE = 100
+_SWITCHING = 101
+_FINAL = 200
+_INTERIM_HEADS = 64
+"""So many may come before an answer; a backend that sends them without an end has none."""
+
+
+_DONE = Failure(ConnectionDone())  # type: ignore[no-untyped-call]
+
+
+class Broken(Enum):
+    """Why there is no answer, or not all of it."""
+
+    CLOSED = "the connection was closed"
+    BAD = "what came is no answer"
+
+
+class Taker(Protocol):
+    """The side of an exchange that is turned to the backend. What is called last is `ended` or `broken`."""
+
+    def informed(self, head: ResponseHead) -> None:
+        """Take an interim answer."""
+
+    def whole(self, head: ResponseHead, data: bytes) -> None:
+        """Take an answer that came at once; nothing else is called then."""
+
+    def begun(self, head: ResponseHead) -> None:
+        """Take the head of an answer; its content follows."""
+
+    def switched(self, head: ResponseHead) -> None:
+        """The backend made a tunnel of the connection; its bytes follow."""
+
+    def data(self, data: bytes) -> None:
+        """Take content, or a tunnel's bytes. Never empty."""
+
+    def ended(self, trailers: Fields) -> None:
+        """That was all; of a tunnel, the backend sends no more."""
+
+    def broken(self, why: Broken) -> None:
+        """There will be no answer, or not all of it."""
+
+    def blocked(self) -> None:
+        """The backend does not keep up: no more content until `drained`."""
+
+    def drained(self) -> None:
+        """Content may come on."""
+
+
+class Keeper(Protocol):
+    """Whose connection it is."""
+
+    def free(self, connection: BackendConnection) -> None:
+        """Take back a connection that can serve another request."""
+
+    def gone(self, connection: BackendConnection) -> None:
+        """Forget a connection: it is closed."""
+
+
+@implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
+class BackendConnection(TwistedProtocol):
+    """One connection to a backend.
+
+    Args:
+        keeper: Whose it is.
+        secure: It is over TLS, and not ready before the handshake is over.
+
+    Attributes:
+        ready: Fires with the connection when it can be used; with why not where that never comes. None when it has.
+        used: It has served a request before.
+    """
+
+    def __init__(self, keeper: Keeper, *, secure: bool = False) -> None:
+        self._keeper = keeper
+        self._secure = secure
+        self.ready: Deferred[BackendConnection] | None = Deferred(lambda _: self.drop())
+        self._taker: Taker | None = None
+        self._take: Callable[[bytes], None] = self._unasked
+        self._head = bytearray()
+        self._content: Body | None = None
+        self._keeps = False
+        self._sending = False
+        self._method = b""
+        self._asks_upgrade = b""
+        self._interim = 0
+        self._tunnel = False
+        self._paused = False
+        self._producing = False
+        self.used = False
+        self._send: Callable[[bytes], None]
+
+    # The request.
+
+    def begin(self, taker: Taker, head: bytes, *, method: bytes, complete: bool, upgrade: bytes = b"") -> None:
+        """Send the head of a request.
+
+        Args:
+            taker: Gets the answer.
+            head: To the empty line.
+            method: Of the request.
+            complete: No content follows.
+            upgrade: What the request asks to change to.
+        """
+        self._taker = taker
+        self._method = method
+        self._asks_upgrade = upgrade
+        self._sending = not complete
+        self._interim = 0
+        self._take = self._take_head
+        if complete:
+            self._send(head)
+        else:
+            # Content that is there already goes out with it.
+            self._send_later(head)
+            self._produce()
+
+    def send(self, data: bytes) -> None:
+        """Send content of the request, framed, or a tunnel's bytes."""
+        if self._tunnel:
+            self._send(data)
+        else:
+            self._send_later(data)
+
+    def complete(self) -> None:
+        """The request's content is all sent."""
+        self._sending = False
+        self._stop_to_produce()
+
+    def half_close(self) -> None:
+        """Send no more in a tunnel. TLS of Twisted's has no half-close: there nothing is said."""
+        if not self._secure:
+            self._transport.loseWriteConnection()
+
+    def is_open(self) -> bool:
+        """Tell whether the backend has not closed the connection yet, as far as that can be known."""
+        look = getattr(self._transport, "is_open", None)
+        return look is None or bool(look())
+
+    def pause(self) -> None:
+        """Read no more until `resume`."""
+        if not self._paused:
+            self._paused = True
+            self._transport.pauseProducing()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._paused:
+            self._paused = False
+            self._transport.resumeProducing()
+
+    def drop(self) -> None:
+        """Close the connection at once; its taker hears nothing more."""
+        self._let_go()
+        self._transport.abortConnection()
+
+    def close(self) -> None:
+        """Close the connection when what was written is sent; its taker hears nothing more."""
+        self._let_go()
+        self._stop_to_produce()
+        self._transport.loseConnection()
+
+    # What Twisted calls.
+
+    @property
+    def _transport(self) -> Any:
+        return self.transport
+
+    def connectionMade(self) -> None:
+        """Get to know the transport."""
+        transport = self._transport
+        self._send = transport.write
+        self._send_later = getattr(transport, "write_later", transport.write)
+        if hasattr(transport, "setTcpNoDelay"):
+            transport.setTcpNoDelay(True)
+        if not self._secure:
+            self.handshakeCompleted()
+
+    def handshakeCompleted(self) -> None:
+        """The connection can be used: the backend is who it is to be."""
+        ready, self.ready = self.ready, None
+        if ready is not None:
+            ready.callback(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take what the backend sends."""
+        try:
+            self._take(data)
+        except (BadAnswer, Refusal):
+            self._break(Broken.BAD)
+
+    def readConnectionLost(self) -> None:
+        """The backend sends no more."""
+        if self._tunnel and self._taker is not None:
+            self._take = self._ignore
+            self._taker.ended(())
+        else:
+            self._input_over(orderly=True)
+            self.close()
+
+    def writeConnectionLost(self) -> None:
+        """We send no more, as was wished."""
+
+    def connectionLost(self, reason: Failure = _DONE) -> None:
+        """The connection is closed."""
+        ready, self.ready = self.ready, None
+        if ready is not None:
+            ready.errback(reason)
+        self._input_over(orderly=isinstance(reason.value, ConnectionDone))
+        self._let_go()
+
+    def pauseProducing(self) -> None:
+        """Have no more content come."""
+        if self._taker is not None:
+            self._taker.blocked()
+
+    def resumeProducing(self) -> None:
+        """Have content come on."""
+        if self._taker is not None:
+            self._taker.drained()
+
+    def stopProducing(self) -> None:
+        """The connection is closed, which `connectionLost` says too."""
+
+    def _produce(self) -> None:
+        self._producing = True
+        self._transport.registerProducer(self, True)
+
+    def _stop_to_produce(self) -> None:
+        if self._producing:
+            self._producing = False
+            self._transport.unregisterProducer()
+
+    # The answer.
+
+    def _let_go(self) -> None:
+        self._taker = None
+        self._take = self._ignore
+        self._keeper.gone(self)
+
+    def _input_over(self, *, orderly: bool) -> None:
+        taker = self._taker
+        if taker is None:
+            return
+        if orderly and (self._tunnel or isinstance(self._content, Endless)):
+            self._let_go()
+            taker.ended(())
+        else:
+            self._break(Broken.CLOSED)
+
+    def _break(self, why: Broken) -> None:
+        taker = self._taker
+        self.drop()
+        if taker is not None:
+            taker.broken(why)
+
+    def _ignore(self, data: bytes) -> None:
+        """Drop what comes after the end."""
+
+    def _unasked(self, data: bytes) -> None:  # noqa: ARG002 - nothing of it is looked at
+        """Close a connection on which a backend speaks unasked: it would be taken for the next request's answer."""
+        self.drop()
+
+    def _take_head(self, data: bytes) -> None:
+        if self._head:
+            searched = max(0, len(self._head) - 3)
+            self._head += data
+            end = self._head.find(b"\r\n\r\n", searched)
+            if end >= 0:
+                data = bytes(self._head)
+                self._head.clear()
+        else:
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                self._head += data
+        if end > HEAD_BYTES or len(self._head) > HEAD_BYTES:
+            raise BadAnswer("a head without an end")
+        if end >= 0:
+            self._head_came(parse_head(data[: end + 2]), data[end + 4 :])
+
+    def _head_came(self, head: ResponseHead, rest: bytes) -> None:
+        taker = self._taker
+        if taker is None:
+            return
+        if head.status == _SWITCHING:
+            self._switch(taker, head, rest)
+        elif head.status < _FINAL:
+            self._interim += 1
+            if self._interim > _INTERIM_HEADS:
+                raise BadAnswer("interim answers without an end")
+            taker.informed(head)
+            if rest:
+                self._take(rest)
+        else:
+            self._answer(taker, head, rest)
+
+    def _answer(self, taker: Taker, head: ResponseHead, rest: bytes) -> None:
+        self._keeps = head.keeps
+        length = head.length if head.has_content(self._method) else 0
+        if 0 <= length <= len(rest):
+            self._end(surplus=length != len(rest))
+            taker.whole(head, rest[:length])
+            return
+        self._content = content(length)
+        self._take = self._take_content
+        taker.begun(head)
+        if rest and self._taker is taker:
+            self._take_content(rest)
+
+    def _take_content(self, data: bytes) -> None:
+        source, taker = self._content, self._taker
+        if source is None or taker is None:
+            return
+        piece = source.feed(data)
+        if piece:
+            taker.data(piece)
+        # The taker may have let go of the connection.
+        if source.over and self._taker is taker:
+            self._end(surplus=bool(source.rest))
+            taker.ended(source.trailers)
+
+    def _end(self, *, surplus: bool) -> None:
+        """The answer is complete: the connection is free, or not worth keeping."""
+        self._content = None
+        if self._sending or surplus or not self._keeps:
+            # An answer before the end of the request: what is missing will never come. And what comes beyond an
+            # answer's end nobody has asked for.
+            self.drop()
+            return
+        self._taker = None
+        self._take = self._unasked
+        self.resume()
+        self.used = True
+        self._keeper.free(self)
+
+    def _switch(self, taker: Taker, head: ResponseHead, rest: bytes) -> None:
+        if not self._asks_upgrade or head.upgrade != self._asks_upgrade:
+            raise BadAnswer("a change of protocols that nobody asked for")
+        self._tunnel = True
+        self._take = taker.data
+        self._produce()
+        taker.switched(head)
+        if rest and self._taker is taker:
+            taker.data(rest)
