@@ -10,7 +10,8 @@ time of the server's process tree. The table has the median of the rounds, the m
 brackets the ratio of the best rounds, which others on the machine disturb least. It ends with 1 if a median misses its
 limit.
 
-- `small`: kept-alive GET of a file of 1 KiB over HTTP/1.1. nginx has it from the disk each time, as it does by default.
+- `small`: kept-alive GET of a file of 1 KiB over HTTP/1.1. nginx may keep it open for a second, as staplesrv keeps
+  it in memory.
 - `h2`: the same over HTTP/2, one request at a time on each connection, and then ten.
 - `proxy`, `tunnel`: the same from the backend; the tunnel knows of no HTTP.
 - `large`: a file of 128 MiB.

@@ -10,6 +10,8 @@ NGINX = """\
     listen 127.0.0.1:{port} ssl backlog=1024;
     http2 on;
     server_name files.example resource.example;
+    open_file_cache max=1000;
+    open_file_cache_valid 1s;
     root {www};
   }}
   server {{
