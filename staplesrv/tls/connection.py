@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from OpenSSL import SSL
@@ -28,8 +28,9 @@ class NoApplicationProtocol(SSL.Error):
 class ServerConnection(SSL.Connection):
     """A connection that counts its handshake when it is over.
 
-    `outcome` is `STAPLED`, `missing:` with a reason, `RESUMED` or `NOT_ASKED`, final once the handshake is done; None
-    before the client's hello. `site` is what answers for the server name. `done` tells whether the handshake is over.
+    `outcome` is `STAPLED`, `missing:` with a reason, `RESUMED` or `NOT_ASKED`; None before the handshake is done, or a
+    staple is looked up. `site` is what answers for the server name, and before that whose certificates the base context
+    has. `done` tells whether the handshake is over. `resumed` tells of a connection whether it resumes a session.
     `probe` keeps our own look at ourselves out of the counters.
     """
 
@@ -38,6 +39,7 @@ class ServerConnection(SSL.Connection):
     site: LiveSite | None = None
     probe: bool = False
     done: bool = False
+    resumed: Callable[[SSL.Connection], bool | None] | None = None
 
     def do_handshake(self) -> None:
         """Go on with the handshake; see `SSL.Connection.do_handshake`."""
@@ -49,7 +51,9 @@ class ServerConnection(SSL.Connection):
         if self.done:
             return
         self.done = True
-        if self.site is not None and self.outcome is not None and not self.probe:
+        if self.outcome is None:
+            self.outcome = RESUMED if self.resumed is not None and self.resumed(self) else NOT_ASKED
+        if self.site is not None and not self.probe:
             self.site.handshakes[self.outcome] += 1
 
 
@@ -59,7 +63,7 @@ def select_protocol(connection: SSL.Connection, offered: Sequence[bytes]) -> byt
     Raises:
         NoApplicationProtocol: there is none. pyOpenSSL hands it on from `do_handshake`.
     """
-    acceptable = connection.acceptable if isinstance(connection, ServerConnection) else ()
+    acceptable = _acceptable(connection) if isinstance(connection, ServerConnection) else ()
     if not acceptable:
         # No protocols of ours: whatever is behind the TLS takes what comes, as without ALPN.
         nothing: bytes = SSL.NO_OVERLAPPING_PROTOCOLS  # type: ignore[assignment]
@@ -68,3 +72,8 @@ def select_protocol(connection: SSL.Connection, offered: Sequence[bytes]) -> byt
         if protocol in offered:
             return protocol
     raise NoApplicationProtocol([("SSL routines", "", "no application protocol")])
+
+
+def _acceptable(connection: ServerConnection) -> Sequence[bytes]:
+    protocols = None if connection.site is None else connection.site.loaded.certificate.protocols
+    return connection.acceptable if protocols is None else protocols

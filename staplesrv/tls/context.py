@@ -24,7 +24,7 @@ from staplesrv.staples.cache import Entry, Reason
 from staplesrv.tls import chain as chains
 from staplesrv.tls.certificate import CertificateBundle, fingerprint
 from staplesrv.tls.connection import FAULT, STAPLED, select_protocol
-from staplesrv.tls.openssl import Calls, Choose, calls
+from staplesrv.tls.openssl import Calls, calls
 from staplesrv.tls.preset import PRESETS, PresetName
 
 SESSION_SECONDS = 7200
@@ -42,14 +42,15 @@ _log = Logger()
 StatusCallback = Callable[[SSL.Connection, object], bytes]
 
 
-def base_context(preset: PresetName, choose: Choose, *, sessions: bool = True, openssl: Calls = calls) -> SSL.Context:
+def base_context(preset: PresetName, *, sessions: bool = True, openssl: Calls = calls) -> SSL.Context:
     """Build a listener's context. A new one has new ticket keys: sessions of the old one are not resumed on it.
+
+    `equip` gives it certificates, `Calls.on_server_name` leads to other contexts.
 
     Sessions live in tickets alone, as with nginx: a cache in the server would grow with clients that have none.
 
     Args:
         preset: Mozilla's name for versions, suites and groups.
-        choose: Picks the site's context per connection.
         sessions: Whether sessions may be resumed at all.
         openssl: The calls beyond pyOpenSSL's public API.
     """
@@ -64,7 +65,6 @@ def base_context(preset: PresetName, choose: Choose, *, sessions: bool = True, o
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_timeout(SESSION_SECONDS)
     _set_groups(context, chosen.groups, openssl)
-    openssl.on_server_name(context, choose, refusing_context())
     return context
 
 
@@ -75,9 +75,25 @@ def site_context(
     wall_clock: WallClock,
     openssl: Calls = calls,
 ) -> SSL.Context:
-    """Build a site's context: its certificates, each with its own chain and its own staple.
+    """Build a site's context; see `equip`."""
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.set_session_id(_SESSION_ID_CONTEXT)
+    equip(context, bundles, entries, wall_clock=wall_clock, openssl=openssl)
+    return context
+
+
+def equip(
+    context: SSL.Context,
+    bundles: Sequence[CertificateBundle],
+    entries: Sequence[Entry],
+    *,
+    wall_clock: WallClock,
+    openssl: Calls = calls,
+) -> None:
+    """Give a context a site's certificates, each with its own chain and its own staple. The last change to a context.
 
     Args:
+        context: A site's, or a base context.
         bundles: The certificates, at most one per kind of key.
         entries: Their staples, in the same order.
         wall_clock: Seconds since the epoch, read at each handshake.
@@ -86,15 +102,12 @@ def site_context(
     Raises:
         OperatorError: OpenSSL does not take a certificate or its key.
     """
-    context = SSL.Context(SSL.TLS_SERVER_METHOD)
-    context.set_session_id(_SESSION_ID_CONTEXT)
     for bundle in bundles:
         _use(context, bundle)
     openssl.on_status_request(context, status_callback(entries, wall_clock, openssl))
     openssl.on_protocols(context, select_protocol)
     # Last: pyOpenSSL makes a connection to check the list, and refuses every change after it.
     context.set_cipher_list(_SITE_CIPHERS)
-    return context
 
 
 def refusing_context() -> SSL.Context:

@@ -15,7 +15,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from staplesrv.tls.connection import ServerConnection
-from staplesrv.tls.front import Front
+from staplesrv.tls.front import Base, Front
 from staplesrv.tls.openssl import Calls
 from staplesrv.tls.preset import PresetName
 
@@ -41,11 +41,10 @@ class ContextFactory:
         Args:
             protocols: ALPN names where the factory has none of its own.
         """
-        connection = ServerConnection(self._front.base(self._preset))
-        connection.acceptable = self._protocols or protocols
-        return connection
+        base = self._front.base(self._preset)
+        return self._led(ServerConnection(base.context), base, protocols)
 
-    def accept(self, connected: socket.socket, protocols: Sequence[bytes], openssl: Calls) -> ServerConnection:
+    def accept(self, connected: socket.SocketType, protocols: Sequence[bytes], openssl: Calls) -> ServerConnection:
         """Make a connection on a socket.
 
         Args:
@@ -53,9 +52,8 @@ class ContextFactory:
             protocols: ALPN names where the factory has none of its own.
             openssl: What is going to be called for it.
         """
-        connection = openssl.accept(self._front.base(self._preset), connected)
-        connection.acceptable = self._protocols or protocols
-        return connection
+        base = self._front.base(self._preset)
+        return self._led(openssl.accept(base.context, connected), base, protocols)
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """Make a connection for Twisted's TLS; ALPN names may come from the factory behind it."""
@@ -67,7 +65,13 @@ class ContextFactory:
         Connections made of it by hand staple, but have no ALPN and are not counted. The context is another one after
         each renewal of ticket keys, so it is asked for per connection.
         """
-        return self._front.base(self._preset)
+        return self._front.base(self._preset).context
+
+    def _led(self, connection: ServerConnection, base: Base, protocols: Sequence[bytes]) -> ServerConnection:
+        connection.acceptable = self._protocols or protocols
+        connection.site = base.site
+        connection.resumed = self._front.resumed
+        return connection
 
 
 def _acceptable(protocol: TLSMemoryBIOProtocol) -> Sequence[bytes]:

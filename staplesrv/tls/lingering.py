@@ -27,7 +27,7 @@ _RESET = struct.pack("ii", 1, 0)
 _MUCH = 65_536
 
 
-def unread(connected: socket.socket) -> bool:
+def unread(connected: socket.SocketType) -> bool:
     """Tell whether the kernel has input for a socket that was not read. 0.6 us; a recv(2) that fails takes 2."""
     try:
         return fcntl.ioctl(connected.fileno(), termios.FIONREAD, _NOTHING) != _NOTHING
@@ -35,7 +35,7 @@ def unread(connected: socket.socket) -> bool:
         return False
 
 
-def reset(connected: socket.socket) -> None:
+def reset(connected: socket.SocketType) -> None:
     """Have close(2) send a reset, and drop what was not sent."""
     with suppress(OSError):
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -53,7 +53,7 @@ class Lingering:
     """
 
     def __init__(
-        self, connected: socket.socket, poller: Watches, deadlines: Deadlines[Lingering], gone: Callable[[], object]
+        self, connected: socket.SocketType, poller: Watches, deadlines: Deadlines[Lingering], gone: Callable[[], object]
     ) -> None:
         self._socket = connected
         self._poller = poller

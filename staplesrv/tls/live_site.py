@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from staplesrv.sources import WallClock
 from staplesrv.staples.cache import Entry, Reason, StapleCache
-from staplesrv.tls.context import site_context
+from staplesrv.tls.context import equip, site_context
 from staplesrv.tls.loaded import LoadedSite
 
 REFUSED = "refused"
@@ -83,7 +83,7 @@ class LiveSite:
 
         Of several certificates those that may be shown are offered, so that one revoked does not take the others down.
         """
-        if not (self._refuse_missing or self._refuse_revoked):
+        if self.always_shown:
             return self.context
         now = self._wall_clock()
         shown = tuple(entry for entry in self.entries if self._may_show(entry, now))
@@ -93,6 +93,15 @@ class LiveSite:
             self.handshakes[REFUSED] += 1
             return None
         return self.context if len(shown) == len(self.entries) else self._some(shown)
+
+    @property
+    def always_shown(self) -> bool:
+        """Whether `context_now` has but one answer."""
+        return not (self._refuse_missing or self._refuse_revoked)
+
+    def equip(self, context: SSL.Context) -> None:
+        """Give another context the certificates that this site's own one has."""
+        equip(context, self.loaded.bundles, self.entries, wall_clock=self._wall_clock)
 
     def with_issuer(self, fingerprint: bytes, issuer: x509.Certificate, *, cache: StapleCache) -> LiveSite:
         """Return this site with a chain completed, and the same counters; itself where there is nothing to complete.

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable, Hashable, Sequence
 from enum import Enum
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from OpenSSL import SSL
 
@@ -51,7 +51,13 @@ class Want(Enum):
 
 
 class Calls(Protocol):
-    """What the room needs beyond pyOpenSSL's public API."""
+    """What the room needs beyond pyOpenSSL's public API.
+
+    Attributes:
+        leads_late: Whether `on_server_name` can be called for a context that has connections.
+    """
+
+    leads_late: bool
 
     def shown(self, connection: SSL.Connection) -> Hashable:
         """Return a key for the certificate that this connection shows: equal for equal certificates of one context."""
@@ -74,7 +80,7 @@ class Calls(Protocol):
     def on_protocols(self, context: SSL.Context, select: Select) -> None:
         """Have `select` pick one of the application protocols that a client offers."""
 
-    def accept(self, context: SSL.Context, connected: socket.socket) -> ServerConnection:
+    def accept(self, context: SSL.Context, connected: socket.SocketType) -> ServerConnection:
         """Make the server's side of a connection on a socket, for the calls below."""
 
     def handshake(self, connection: SSL.Connection) -> Want | None:
@@ -99,6 +105,8 @@ class PrivateCalls:
     Raises:
         ImportError, AttributeError: this pyOpenSSL has other bindings.
     """
+
+    leads_late = True
 
     def __init__(self) -> None:
         from OpenSSL._util import ffi, lib  # noqa: PLC0415 - what may be missing is asked for here alone
@@ -172,6 +180,8 @@ class PrivateCalls:
             if chosen is None:
                 alert[0] = _HANDSHAKE_FAILURE
                 return _ALERT_FATAL
+            if chosen is connection._context:  # noqa: SLF001
+                return 0
             # As `set_context` does.
             self._set_context(ssl, chosen._context)  # noqa: SLF001 - the SSL_CTX* itself
             connection._context = chosen  # noqa: SLF001
@@ -239,17 +249,17 @@ class PrivateCalls:
     # error that some earlier call left in the thread's queue would be taken for one of this call: SSL_get_error(3). To
     # look for one takes half the time of clearing the queue, and touches a fraction of the memory.
 
-    def accept(self, context: SSL.Context, connected: socket.socket) -> ServerConnection:
+    def accept(self, context: SSL.Context, connected: socket.SocketType) -> ServerConnection:
         """Make a connection, and set what TLS straight on a socket wants."""
         # pyOpenSSL's verification asks its table of all connections.
         plain = context._verify_helper is None  # noqa: SLF001 - the SSL_CTX* itself, and what pyOpenSSL keeps beside it
-        connection = self._make(context, connected) if plain else ServerConnection(context, connected)
+        connection = self._make(context, connected) if plain else ServerConnection(context, cast("Any", connected))
         ssl = connection._ssl  # noqa: SLF001
         self._clear_mode(ssl, self._unwanted_modes)
         self._set_accept_state(ssl)
         return connection
 
-    def _make(self, context: SSL.Context, connected: socket.socket) -> ServerConnection:
+    def _make(self, context: SSL.Context, connected: socket.SocketType) -> ServerConnection:
         """Do what pyOpenSSL's constructor does, but for its table: 2 us against 5."""
         connection = ServerConnection.__new__(ServerConnection)
         ssl = self._gc(self._new(context._context), self._free)  # noqa: SLF001
@@ -318,6 +328,8 @@ class PrivateCalls:
 class PublicCalls:
     """The calls on pyOpenSSL's public API."""
 
+    leads_late = False
+
     def shown(self, connection: SSL.Connection) -> Hashable:
         """Return the certificate itself."""
         return connection.get_certificate(as_cryptography=True)
@@ -338,7 +350,9 @@ class PublicCalls:
         """Refuse by a context without a certificate. A resumed handshake of another name's session gets through."""
 
         def callback(connection: SSL.Connection) -> None:
-            connection.set_context(choose(connection) or refusing)
+            chosen = choose(connection) or refusing
+            if chosen is not connection.get_context():
+                connection.set_context(chosen)
 
         context.set_tlsext_servername_callback(callback)
 
@@ -350,9 +364,9 @@ class PublicCalls:
         """Select."""
         context.set_alpn_select_callback(select)
 
-    def accept(self, context: SSL.Context, connected: socket.socket) -> ServerConnection:
+    def accept(self, context: SSL.Context, connected: socket.SocketType) -> ServerConnection:
         """Make a connection."""
-        connection = ServerConnection(context, connected)
+        connection = ServerConnection(context, cast("Any", connected))
         connection.set_accept_state()
         return connection
 

@@ -59,14 +59,14 @@ class Preface:
 
     def __init__(
         self,
-        connected: socket.socket,
+        connected: socket.SocketType,
         preamble: Preamble,
         connections: Connections,
         *,
         complete: Callable[[Address | None], object],
         gone: Callable[[], object],
     ) -> None:
-        self._socket: socket.socket | None = connected
+        self._socket: socket.SocketType | None = connected
         self.fileno = connected.fileno
         self._preamble = preamble
         self._connections = connections
@@ -114,7 +114,7 @@ class Preface:
         """End it; the reactor calls this."""
         self._end(Closed.LOST)
 
-    def _leave(self) -> socket.socket | None:
+    def _leave(self) -> socket.SocketType | None:
         left, self._socket = self._socket, None
         if left is not None:
             self._connections.opening.end(self)

@@ -127,7 +127,7 @@ class TLSTransport(tcp.Server):
 
     def __init__(
         self,
-        connected: socket.socket,
+        connected: socket.SocketType,
         protocol: IProtocol,
         peer: Address,
         number: int,
@@ -140,7 +140,7 @@ class TLSTransport(tcp.Server):
     ) -> None:
         # What the constructors of Twisted's do, once more for the time it takes: 2 us against 5.
         self.reactor = reactor
-        self.socket = connected
+        self.socket: Any = connected
         self.fileno = connected.fileno
         self.protocol = protocol
         self.sessionno = number
@@ -194,7 +194,7 @@ class TLSTransport(tcp.Server):
         finally:
             self._tls = None
 
-    def _part(self, connected: socket.socket, reason: Failure) -> None:
+    def _part(self, connected: socket.SocketType, reason: Failure) -> None:
         """Close the socket, now or when its client is done."""
         error = reason.value
         # An aborted connection is a lost one too.
@@ -282,11 +282,25 @@ class TLSTransport(tcp.Server):
     # Reading.
 
     def _receive(self) -> None:
+        try:
+            data = self._openssl.read(self._tls)
+        except SSL.Error as error:
+            self._no_more(error)
+            return
+        if type(data) is not bytes or not data:
+            self._no_more(data)
+        elif len(data) < _SHORT:
+            self.protocol.dataReceived(data)
+        else:
+            self._receive_more(data)
+
+    def _receive_more(self, first: bytes) -> None:
+        """Read on after a long record, as far as the limit lets it."""
         read, tls = self._openssl.read, self._tls
-        pieces: list[bytes] = []
-        room = self._connections.limits.read_buffer
-        end: Want | SSL.Error | bytes | None = None
-        while room > 0:
+        pieces = [first]
+        room = self._connections.limits.read_buffer - len(first)
+        end: Want | SSL.Error | bytes = Want.READABLE
+        while room > 0 and len(pieces[-1]) >= _SHORT:
             try:
                 data = read(tls)
             except SSL.Error as error:
@@ -297,15 +311,13 @@ class TLSTransport(tcp.Server):
                 break
             pieces.append(data)
             room -= len(data)
-            if len(data) < _SHORT:
-                break
-        if pieces:
-            self.protocol.dataReceived(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-        if end is not None and end is not Want.READABLE:
-            self._no_more(end)
+        self.protocol.dataReceived(b"".join(pieces))
+        self._no_more(end)
 
     def _no_more(self, end: Want | SSL.Error | bytes) -> None:
         """Reading came to an end: for now, in order, or by an error."""
+        if end is Want.READABLE:
+            return
         if end is Want.WRITABLE:
             self._read_wants_writable = True
         elif self._over:
@@ -369,6 +381,22 @@ class TLSTransport(tcp.Server):
             self._writing = True
             if not self._in_turn:
                 self._watch()
+
+    def write_now(self, data: bytes) -> None:
+        """Send data, and what waits, at once.
+
+        It is for those who write in another connection's turn, as a tunnel does: that saves two changes of what the
+        socket is watched for, and an event.
+        """
+        if self._in_turn or self._handshaking:
+            self.write(data)
+            return
+        self._in_turn = True
+        try:
+            self.write(data)
+        finally:
+            self._in_turn = False
+        self._turn(readable=False)
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """Send data; see `write`."""

@@ -22,7 +22,9 @@ from staplesrv.tls.client import ClientSession, Version
 from staplesrv.tls.connection import ServerConnection
 from staplesrv.tls.context_factory import ContextFactory
 from staplesrv.tls.front import TICKET_KEY_SECONDS, Front
+from staplesrv.tls.live_site import LiveSite
 from staplesrv.tls.openssl import Calls, PublicCalls
+from staplesrv.tls.sni import SiteTable
 
 VERSIONS: list[Version] = ["TLSv1.2", "TLSv1.3"]
 
@@ -68,10 +70,85 @@ class TestWithoutTable:
     def test_fault(self, world: World, openssl: Calls, logged: list[dict[str, object]]) -> None:
         """A fault in choosing is logged and refuses the handshake; nothing is raised into OpenSSL."""
         front = Front(wall_clock=world.wall, openssl=openssl)
-        front.table = object()  # type: ignore[assignment]
+        front.table = Broken([world.site(world.ca.issue(name)) for name in ("a.example", "b.example")])
         with pytest.raises(HandshakeFailed):
             handshake(ContextFactory(front, "intermediate"))
         assert any("log_failure" in event for event in logged)
+
+
+class Broken(SiteTable[LiveSite]):
+    """A table that can't be asked."""
+
+    def find(self, server_name: bytes | None) -> LiveSite:
+        """Fail, as only a bug of ours would."""
+        raise LookupError(server_name)
+
+
+class TestLeading:
+    """A base context shows the default site itself, and asks for each connection's site only where that matters."""
+
+    def test_a_single_site(self, world: World) -> None:
+        """A site that is the only one is shown without being looked up."""
+        leaf = world.ca.issue("a.example")
+        staple = world.staple(leaf)
+        front = world.front(world.site(leaf))
+        seen = handshake(ContextFactory(front, "intermediate"))
+        assert (seen.leaf, seen.staple) == (leaf.certificate, staple)
+        assert not front.base("intermediate").leads
+
+    def test_a_second_site(self, world: World, openssl: Calls) -> None:
+        """Another site that comes later is shown on the base context that is in use already."""
+        first, second = world.ca.issue("a.example"), world.ca.issue("b.example")
+        world.staple(second)
+        site = world.site(first)
+        front = world.front(site, openssl=openssl)
+        factory = ContextFactory(front, "intermediate")
+        assert handshake(factory).leaf == first.certificate
+        base = front.base("intermediate")
+        front.table = SiteTable([site, world.site(second)])
+        assert front.base("intermediate") is base
+        seen = handshake(factory, client=StapleClient(server_name="b.example"))
+        assert (seen.leaf, bool(seen.staple)) == (second.certificate, True)
+        assert handshake(factory, client=StapleClient(server_name="a.example")).leaf == first.certificate
+
+    def test_a_renewed_site(self, world: World, openssl: Calls) -> None:
+        """A renewed certificate is shown at once, with its own staple."""
+        old, new = world.ca.issue("a.example"), world.ca.issue("a.example")
+        world.staple(old)
+        staple = world.staple(new)
+        front = world.front(world.site(old), openssl=openssl)
+        factory = ContextFactory(front, "intermediate")
+        assert handshake(factory).leaf == old.certificate
+        front.table = SiteTable([world.site(new)])
+        seen = handshake(factory)
+        assert (seen.leaf, seen.staple) == (new.certificate, staple)
+
+    def test_no_switch_to_the_same(self, world: World) -> None:
+        """Among several sites the default one is shown by the base context, which is what a switch would cost."""
+        site, other = world.site(world.ca.issue("a.example")), world.site(world.ca.issue("b.example"))
+        front = world.front(site, other)
+        factory = ContextFactory(front, "intermediate")
+        for name, own in (("a.example", True), ("b.example", False), ("unknown.example", True)):
+            connection = factory.connection()
+            context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+            client = SSL.Connection(context)
+            client.set_connect_state()
+            client.set_tlsext_host_name(name.encode())
+            meet(client, connection)
+            assert (connection.get_context() is front.base("intermediate").context) is own
+            assert connection.site is (site if own else other)
+
+    @pytest.mark.parametrize("refusing", [{"refuse": True}, {"revoked": True}])
+    def test_a_site_that_may_refuse(self, world: World, refusing: dict[str, bool]) -> None:
+        """A site that may not be shown at times is asked each time, be it the only one."""
+        leaf = world.ca.issue("a.example")
+        world.staple(leaf)
+        front = world.front(world.site(leaf, **refusing))
+        factory = ContextFactory(front, "intermediate")
+        assert handshake(factory).staple
+        world.entry(leaf).reason, world.entry(leaf).held = Reason.REVOKED, None
+        with pytest.raises(HandshakeFailed):
+            handshake(factory)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -254,6 +331,8 @@ class TestApplicationProtocols:
         for name, agreed in (("a.example", b"h2"), ("b.example", b"imap"), ("c.example", b"")):
             seen = handshake(factory, server_name=name, alpn=(b"h2", b"imap"), min_version=version, max_version=version)
             assert seen.alpn == agreed
+        alone = world.factory(sites[1], protocols=(b"h2",))
+        assert handshake(alone, alpn=(b"h2", b"imap"), min_version=version, max_version=version).alpn == b"imap"
 
     def test_wrapped_factory(self, world: World, version: Version) -> None:
         """Without protocols of its own the context factory asks the factory behind the TLS."""
@@ -317,7 +396,7 @@ class TestContextFactory:
         connection.bio_write(client.bio_read(65536))
         with pytest.raises(SSL.WantReadError):
             connection.do_handshake()
-        assert connection.outcome == "not-asked"
+        assert connection.outcome is None
         assert not site.handshakes
 
 

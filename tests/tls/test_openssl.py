@@ -72,13 +72,17 @@ class TestServerName:
         """The context that is chosen is the one that is shown."""
         leaf = world.ca.issue("a.example")
         site = world.site(leaf)
-        assert handshake(base_context("intermediate", lambda _: site.context, openssl=openssl)).leaf == leaf.certificate
+        base = base_context("intermediate", openssl=openssl)
+        openssl.on_server_name(base, lambda _: site.context, refusing_context())
+        assert handshake(base).leaf == leaf.certificate
 
     def test_refusal(self, openssl: Calls) -> None:
         """No context is a handshake_failure for the client."""
         for version in ("TLSv1.2", "TLSv1.3"):
+            base = base_context("intermediate", openssl=openssl)
+            openssl.on_server_name(base, lambda _: None, refusing_context())
             with pytest.raises(HandshakeFailed) as caught:
-                handshake(base_context("intermediate", lambda _: None, openssl=openssl), max_version=version)
+                handshake(base, max_version=version)
             assert caught.value.alert == "handshake_failure"
 
 
@@ -312,7 +316,8 @@ def test_what_other_calls_left_behind_is_no_error(world: World) -> None:
 def test_no_sessions(world: World, version: str) -> None:
     """A base context without sessions resumes none."""
     site = world.site(world.ca.issue("a.example"))
-    base = base_context("intermediate", lambda _: site.context, sessions=False)
+    base = base_context("intermediate", sessions=False)
+    site.equip(base)
     client = StapleClient(min_version=version, max_version=version)  # type: ignore[arg-type]
     handshake(base, client=client)
     session = client.session
