@@ -69,11 +69,12 @@ class Shelf:
         return entry
 
     def is_there(self, path: FilePath) -> bool:
-        """Tell whether there is a file."""
+        """Tell whether there is a file that can be had."""
         try:
-            return self._tree.stamp(path.name) is not None
+            self._tree.open(path.name).close()
         except OSError:
             return False
+        return True
 
     def take(self, entry: Entry, accepted: bytes, opened: ExitStack) -> tuple[Representation, FileIO | None]:
         """Return the representation of a file that a client likes best.

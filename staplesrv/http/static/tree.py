@@ -38,7 +38,7 @@ class Tree:
         self._root = root
 
     def stamp(self, name: bytes) -> Stamp | None:
-        """Look at a file, wherever links lead: what it says is no leave to open it.
+        """Look at a file, wherever links lead: only `open` tells whether it is inside.
 
         Args:
             name: Relative to the root.
@@ -67,8 +67,8 @@ class Tree:
             name: Relative to the root, without empty segments, `.` and `..`.
 
         Raises:
-            PermissionError: it may not be read, or a link leads out of the root.
-            FileNotFoundError: it is not there, or no regular file.
+            PermissionError: it may not be read.
+            FileNotFoundError: it is not there, no regular file, or outside.
             OSError: it can't be opened.
         """
         try:
@@ -84,7 +84,7 @@ class Tree:
         real = os.path.realpath(os.path.join(root, name))  # noqa: PTH118 - the same
         inside = root.rstrip(b"/") + b"/"
         if not real.startswith(inside):
-            raise PermissionError(errno.EACCES, "leads out of the folder", name)
+            raise FileNotFoundError(errno.ENOENT, "leads out of the folder", name)
         return real[len(inside) :]
 
     def _open_without_links(self, name: bytes) -> FileIO:

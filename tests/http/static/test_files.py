@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from site_folder import SiteFolder
+
 from staplesrv.http.static.settings import StaticSettings
 
 
