@@ -470,6 +470,38 @@ class TestWriting:
         stage.transport.doWrite()
         assert (stage.openssl.written, stage.watched) == (b"news", "r")
 
+    def test_what_is_not_to_wait(self, stage: Stage) -> None:
+        """It goes out at once, after what waited, and the socket is not watched for writing."""
+        stage.transport.write_now(b"news")
+        assert (stage.openssl.written, stage.watched) == (b"news", "r")
+        stage.transport.write(b", more")
+        stage.transport.write_now(b" news")
+        assert (stage.openssl.written, stage.watched) == (b"news, more news", "r")
+
+    def test_what_is_not_to_wait_and_has_to(self, stage: Stage) -> None:
+        """A full socket is waited for, and an error ends the connection, as at other times."""
+        stage.openssl.writes.append(Want.WRITABLE)
+        stage.transport.write_now(b"news")
+        assert (stage.openssl.written, stage.watched) == (b"", "rw")
+        stage.transport.doWrite()
+        stage.openssl.writes.append(RESET)
+        stage.transport.write_now(b"x")
+        assert (stage.openssl.written, stage.closed) == (b"news", True)
+        stage.transport.write_now(b"for nobody")
+
+    def test_what_is_not_to_wait_within_a_turn(self, stage: Stage) -> None:
+        """It waits for the end of the turn all the same."""
+        stage.protocol.does["data"] = lambda: stage.transport.write_now(b"a") or stage.transport.write_now(b"b")
+        stage.readable(b"?")
+        assert stage.openssl.offered == [b"ab"]
+
+    def test_what_is_not_to_wait_before_the_handshake(self, fresh: Stage) -> None:
+        """It waits for that."""
+        fresh.transport.write_now(b"early")
+        assert fresh.openssl.written == b""
+        fresh.transport.doRead()
+        assert fresh.openssl.written == b"early"
+
     @pytest.mark.parametrize("data", [bytearray(b"abc"), memoryview(b"abc")])
     def test_other_kinds_of_bytes(self, stage: Stage, data: Any) -> None:
         """They are taken as they are now, whatever becomes of them later."""
