@@ -238,12 +238,14 @@ class HTTP1Connection(Protocol):
             return not self._held and self._take_body(self._body)
         if self._exchange is not None or self._blocked:
             return False
-        head, self._input = self._factory.heads.take(self._input)
-        if head is not None:
-            self._handle(head)
-        elif self._input_over:
+        if self._input:
+            head, self._input = self._factory.heads.take(self._input)
+            if head is not None:
+                self._handle(head)
+                return True
+        if self._input_over:
             self._close()
-        return head is not None
+        return False
 
     def _settle(self) -> None:
         """Read on or not, and wait for what there is to wait for."""

@@ -8,12 +8,12 @@ need is written above each.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import httptools
 
 from staplesrv.http import authority
-from staplesrv.http.fields import Field, Fields, combined, members, values
+from staplesrv.http.fields import Field, Fields, members, values
 from staplesrv.http.http1.refusal import Refusal
 from staplesrv.http.request import Request
 from staplesrv.http.target import Target, read_target
@@ -32,8 +32,7 @@ _LENGTH = re.compile(rb"[0-9]{1,18}")
 _VERSIONS = {b"1.0": "1.0", b"1.1": "1.1"}
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """What a head says: the request, and how its connection goes on.
 
     Args:
@@ -94,21 +93,42 @@ def read_head(head: bytes, most_fields: int) -> Head:
     fields = read_fields(head)
     if len(fields) > most_fields:
         raise Refusal(TOO_MANY_FIELDS)
-    named = _named_authority(fields, target, version)
-    length = _body_length(fields, version)
-    connection = frozenset(members(fields, b"connection"))
-    keep = b"close" not in connection and (version == "1.1" or b"keep-alive" in connection)
+    said = _Said(fields)
+    named = _authority(said.all(b"host"), target, version)
+    length = _body_length(said, version)
+    connection = said.members(b"connection")
+    newer = version == "1.1"
+    keep = b"close" not in connection and (newer or b"keep-alive" in connection)
     request = Request(
         method,
         target.path,
         named,
-        _with_host(fields, target, named),
+        fields if target.authority is None else _with_host(fields, named),
         version,
         length,
-        _upgrade(fields, connection) if version == "1.1" and length == 0 else b"",
-        _expects_continue(fields) if version == "1.1" and length != 0 else False,
+        # RFC 9110 §7.8: an Upgrade that Connection does not name is not meant for us.
+        next(iter(said.members(b"upgrade")), b"") if newer and length == 0 and b"upgrade" in connection else b"",
+        newer and length != 0 and _expects_continue(said),
     )
-    return Head(request, length is None, keep, keep and version == "1.1" and method != b"HEAD")
+    return Head(request, length is None, keep, keep and newer and method != b"HEAD")
+
+
+class _Said:
+    """Looks fields up by name. Most heads name nothing twice, and few of the names that are asked for."""
+
+    def __init__(self, fields: Fields) -> None:
+        self._fields = fields
+        self._last = dict(fields)
+
+    def all(self, name: bytes) -> list[bytes]:
+        """Return every value of a name, in order."""
+        if name not in self._last:
+            return []
+        return [self._last[name]] if len(self._last) == len(self._fields) else values(self._fields, name)
+
+    def members(self, name: bytes) -> list[bytes]:
+        """Return the members of a list, in lower case."""
+        return list(members(self._fields, name)) if name in self._last else []
 
 
 def _request_line(head: bytes) -> tuple[bytes, Target, str]:
@@ -128,28 +148,24 @@ def _request_line(head: bytes) -> tuple[bytes, Target, str]:
     return method, target, version
 
 
-def _named_authority(fields: Fields, target: Target, version: str) -> bytes:
+def _authority(hosts: list[bytes], target: Target, version: str) -> bytes:
     # RFC 9112 §3.2: exactly one Host, and a valid one; also where the absolute form stands for it.
-    hosts = values(fields, b"host")
     if len(hosts) > 1 or (not hosts and version == "1.1"):
         raise Refusal(BAD_REQUEST)
-    for named in (*hosts, *(() if target.authority is None else (target.authority,))):
-        if authority.split(named) is None:
+    named = hosts if target.authority is None else [*hosts, target.authority]
+    for one in named:
+        if authority.split(one) is None:
             raise Refusal(BAD_REQUEST)
-    if target.authority is not None:
-        # RFC 9112 §3.2.2: the absolute form's, whatever Host says.
-        return target.authority
-    return hosts[0] if hosts else b""
+    # RFC 9112 §3.2.2: the absolute form's, whatever Host says.
+    return named[-1] if named else b""
 
 
-def _with_host(fields: Fields, target: Target, named: bytes) -> Fields:
-    if target.authority is None:
-        return fields
+def _with_host(fields: Fields, named: bytes) -> Fields:
     return ((b"host", named), *(field for field in fields if field[0] != b"host"))
 
 
-def _body_length(fields: Fields, version: str) -> int | None:
-    codings, lengths = values(fields, b"transfer-encoding"), values(fields, b"content-length")
+def _body_length(said: _Said, version: str) -> int | None:
+    codings, lengths = said.all(b"transfer-encoding"), said.all(b"content-length")
     if codings:
         _check_coding(codings, lengths, version)
         return None
@@ -170,16 +186,9 @@ def _check_coding(codings: list[bytes], lengths: list[bytes], version: str) -> N
         raise Refusal(NOT_IMPLEMENTED if names[-1] == b"chunked" and b"chunked" not in names[:-1] else BAD_REQUEST)
 
 
-def _upgrade(fields: Fields, connection: frozenset[bytes]) -> bytes:
-    # RFC 9110 §7.8: an Upgrade that Connection does not name is not meant for us.
-    return next(members(fields, b"upgrade"), b"") if b"upgrade" in connection else b""
-
-
-def _expects_continue(fields: Fields) -> bool:
-    expectation = combined(fields, b"expect")
-    if expectation is None:
-        return False
-    # RFC 9110 §10.1.1.
-    if expectation.lower() != b"100-continue":
+def _expects_continue(said: _Said) -> bool:
+    expectations = said.all(b"expect")
+    # RFC 9110 §10.1.1: there is no other.
+    if [one for one in expectations if one.lower() != b"100-continue"]:
         raise Refusal(EXPECTATION_FAILED)
-    return True
+    return bool(expectations)

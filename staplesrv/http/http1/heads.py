@@ -43,17 +43,17 @@ class Heads:
         """
         data = _without_empty_lines(data)
         end = data.find(_END) + len(_END)
-        whole = end >= len(_END)
-        self._check(data, end if whole else len(data))
-        if not whole:
+        if end < len(_END):
+            self._check(data, len(data))
             return None, data
-        sent = data[:end]
+        sent, rest = (data, b"") if end == len(data) else (data[:end], data[end:])
         head = self.known.get(sent)
         if head is None:
+            self._check(sent, end)
             head = read_head(sent, self._limits.fields)
             if head.request.length == 0 and end <= _LONGEST_KNOWN:
                 self._learn(sent, head)
-        return head, data[end:]
+        return head, rest
 
     def _check(self, data: bytes, size: int) -> None:
         """Refuse what is too large by now, and what can't become a head: without this an odd client would wait."""
