@@ -36,6 +36,7 @@ class Response:
         self.body = body
         self.fields: Fields = fields
         self.length = len(body) if length is None else length
+        self.http2_block = b""  # made by HTTP/2 when it is first asked for
 
     @cached_property
     def lines(self) -> bytes:
