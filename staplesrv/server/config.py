@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from staplesrv.errors import OperatorError
+from staplesrv.http.limits import Limits as HTTPLimits
+from staplesrv.server.configuration.access_log_table import AccessLogSettings, read_access_log
+from staplesrv.server.configuration.http_table import read_http
 from staplesrv.server.configuration.limits_table import read_limits
 from staplesrv.server.configuration.listener import DEFAULT_LISTEN, Listener, long_listeners, short_listeners
 from staplesrv.server.configuration.paths import folder_problem
@@ -37,6 +40,8 @@ class Configuration:
         file: Where it was read from, absolute; None for options.
         place: For errors.
         limits: What clients may take.
+        http: The same for HTTP.
+        access_log: Where requests are noted down; None for nowhere.
     """
 
     listeners: tuple[Listener, ...]
@@ -46,6 +51,8 @@ class Configuration:
     file: Path | None
     place: Place = field(compare=False)
     limits: Limits = field(default_factory=Limits)
+    http: HTTPLimits = field(default_factory=HTTPLimits)
+    access_log: AccessLogSettings | None = None
 
     def again(self) -> Configuration:
         """Read the file once more; options stay what they were.
@@ -58,15 +65,17 @@ class Configuration:
     @property
     def files(self) -> tuple[Path, ...]:
         """Every file and folder that a reload or a request reads."""
-        found: list[Path | None] = [self.file]
-        for site in self.sites:
-            found += [*site.certificate.files, *site.certificate.staple_file, site.static]
-        return tuple(path for path in dict.fromkeys(found) if path is not None)
+        own = [] if self.file is None else [self.file]
+        challenges = [one.acme_challenges for one in self.listeners if one.acme_challenges is not None]
+        behind = [file for site in self.sites for file in site.files]
+        return tuple(dict.fromkeys([*own, *behind, *challenges]))
 
     def needs_restart_for(self, other: Configuration) -> tuple[str, ...]:
         """Return the keys that differ in another configuration and that a reload leaves as they were."""
         pairs = {
             "listen": (self.listeners, other.listeners),
+            "[access_log]": (self.access_log, other.access_log),
+            "[http]": (self.http, other.http),
             "[limits]": (self.limits, other.limits),
             "[staples]": (self.settings, other.settings),
             "state_dir": (self.state_dir, other.state_dir),
@@ -108,19 +117,22 @@ def build(value: Mapping[str, Any], place: Place, base: Path, *, file: Path | No
     # The settings first: sites are many, and an error up there would only show after all of them were looked at.
     settings = Settings() if table.staples is None else read_settings(table.staples, place)
     limits = Limits() if table.limits is None else read_limits(table.limits, place)
-    listeners = _listeners(table, place)
+    http = HTTPLimits() if table.http is None else read_http(table.http, place)
+    access_log = None if table.access_log is None else read_access_log(table.access_log, place, base)
+    listeners = _listeners(table, place, base)
     if not table.sites:
         raise place.error("sites", "there is none", "add a [[sites]] with certificate, private_key and static")
     sites = tuple(read_site(site, number, place, base) for number, site in enumerate(table.sites, 1))
     if error := same_names(sites):
         raise error
-    return Configuration(listeners, sites, settings, _state_dir(table.state_dir, place, base), file, place, limits)
+    state_dir = _state_dir(table.state_dir, place, base)
+    return Configuration(listeners, sites, settings, state_dir, file, place, limits, http, access_log)
 
 
-def _listeners(table: FileTable, place: Place) -> tuple[Listener, ...]:
+def _listeners(table: FileTable, place: Place, base: Path) -> tuple[Listener, ...]:
     if table.listen is None and table.listeners is None:
         return (Listener(DEFAULT_LISTEN),)
-    listeners = (*short_listeners(table.listen, place), *long_listeners(table.listeners, place))
+    listeners = (*short_listeners(table.listen, place), *long_listeners(table.listeners, place, base))
     if not listeners:
         raise place.error("listen", "is empty", 'name an endpoint, as in listen = "tcp:443"')
     endpoints = [listener.endpoint for listener in listeners]

@@ -22,15 +22,18 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from staplesrv.errors import OperatorError
+from staplesrv.http.twisted_web.application import TwistedWeb
+from staplesrv.http.twisted_web.quiet_site import QuietSite
 from staplesrv.ops import text
 from staplesrv.server.config import Configuration
+from staplesrv.server.configuration.content import Resource
 from staplesrv.server.configuration.listener import short_listeners
 from staplesrv.server.configuration.place import CommandLine
 from staplesrv.server.configuration.site import Site
 from staplesrv.server.demo_page import DemoPage
+from staplesrv.server.hosts import Behind
 from staplesrv.server.privileges import Identity
 from staplesrv.server.service import StaplesrvService
-from staplesrv.server.web.web_site import QuietSite
 from staplesrv.staples.cache import Held
 from staplesrv.staples.settings import Settings
 from staplesrv.testing import CertificateAuthority, OCSPResponder
@@ -92,7 +95,7 @@ class Demo(MultiService):
         self._reactor = reactor
         self._responder_port = BoundPorts.bind(reactor, _RESPONDER_LISTEN)
         certificate = self._write(authority, identity)
-        site = Site(certificate, static=None, resource=None, place=_PLACE)
+        site = Site(certificate, Resource("demo"), _PLACE)
         self.server = StaplesrvService(
             Configuration(listeners, (site,), Settings(), None, None, _PLACE),
             reactor=reactor,
@@ -103,7 +106,7 @@ class Demo(MultiService):
         self._held: Held | None = None
         self._looking = LoopingCall(self._look)
         self._looking.clock = reactor
-        self.server.contents = {certificate: self._page}
+        self.server.behind = {certificate: Behind(TwistedWeb(self._page, reactor))}
         self.server.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
         try:
             self.server.prepare()
@@ -120,7 +123,7 @@ class Demo(MultiService):
 
     def startService(self) -> None:
         """Start the responder, and the server that asks it."""
-        site = QuietSite(self.responder, reactor=self._reactor)  # type: ignore[no-untyped-call]  # as above
+        site = QuietSite(self.responder, self._reactor)
         self._responder_port.listen(site)
         super().startService()  # type: ignore[no-untyped-call]  # as above
 

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from staplesrv import sources
 from staplesrv.errors import OperatorError
+from staplesrv.http.exchange import Application
+from staplesrv.http.factory import HTTPFactory
+from staplesrv.http.limits import Limits
 from staplesrv.server.configuration.listener import Listener
 from staplesrv.server.configuration.place import Place
-from staplesrv.server.web.hosts import Hosts
-from staplesrv.server.web.web_site import WebSite
+from staplesrv.server.connection_facts import ConnectionFacts
+from staplesrv.server.hosts import Hosts
 from staplesrv.tls.bound_ports import BoundPorts
 from staplesrv.tls.connections import Connections
 from staplesrv.tls.stapler import Stapler
 
 
 @dataclass(frozen=True, slots=True)
+class House:
+    """What all doors lead to.
+
+    Args:
+        hosts: Which site answers a request.
+        stapler: Has the certificates.
+        connections: Holds clients to the limits.
+        limits: The same for HTTP.
+        wall_clock: Seconds since the epoch.
+    """
+
+    hosts: Hosts
+    stapler: Stapler
+    connections: Connections
+    limits: Limits
+    wall_clock: sources.WallClock
+
+
+@dataclass(slots=True)
 class Door:
     """The sockets of one listener. `bind` makes it.
 
@@ -27,12 +49,16 @@ class Door:
         ports: The sockets.
         reactor: The reactor.
         place: For errors.
+
+    Attributes:
+        factory: What serves on them, once they are open.
     """
 
     listener: Listener
     ports: BoundPorts
     reactor: Any
     place: Place
+    factory: HTTPFactory | None = field(default=None, init=False)
 
     @classmethod
     def bind(cls, listener: Listener, reactor: Any, place: Place) -> Door:
@@ -47,32 +73,40 @@ class Door:
             raise _explained(error, place) from error
 
     @property
-    def addresses(self) -> Sequence[Any]:
+    def addresses(self) -> tuple[Any, ...]:
         """What is bound, as the sockets say."""
-        return self.ports.addresses
+        return tuple(self.ports.addresses)
 
-    def open(self, hosts: Hosts, stapler: Stapler, connections: Connections) -> None:
+    def open(self, house: House) -> None:
         """Listen, and serve.
-
-        Args:
-            hosts: Which site answers a request.
-            stapler: Has the certificates.
-            connections: Holds clients to the limits.
 
         Raises:
             OperatorError: another process was faster.
         """
-        protocols = self.listener.protocols
-        context_factory = stapler.context_factory([name.encode() for name in protocols], preset=self.listener.tls)
-        site = WebSite(hosts, protocols, self.reactor)
+        self.factory = self._factory(house.hosts, house)
+        protocols = [name.encode() for name in self.listener.protocols]
+        context_factory = house.stapler.context_factory(protocols, preset=self.listener.tls)
         try:
-            self.ports.listen_tls(site, context_factory, connections)
+            self.ports.listen_tls(self.factory, context_factory, house.connections)
         except OperatorError as error:
             raise _explained(error, self.place) from error
 
     def close(self) -> Deferred[Any]:
-        """Close the sockets; the Deferred fires when they are closed."""
+        """Close the sockets, and connections as they come to rest; the Deferred fires when the sockets are closed."""
+        if self.factory is not None:
+            self.factory.stop()
         return self.ports.stopListening()
+
+    def _factory(self, application: Application, house: House) -> HTTPFactory:
+        return HTTPFactory(
+            application,
+            describe=ConnectionFacts,
+            clock=self.reactor,
+            wall_clock=house.wall_clock,
+            limits=house.limits,
+            protocols=self.listener.protocols,
+            raw=house.hosts.tunnel,
+        )
 
 
 def _explained(error: OperatorError, place: Place) -> OperatorError:

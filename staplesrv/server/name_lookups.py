@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from twisted.internet._resolver import GAIResolver
 from twisted.internet.interfaces import IReactorPluggableNameResolver
 from twisted.python.threadpool import ThreadPool
+
+from staplesrv.server.daemon_threads import daemon_pool
 
 AT_ONCE = 8
 """Threads; as many as there are fetches at once."""
@@ -23,8 +24,7 @@ def keep_lookups_apart(reactor: Any) -> None:
     """
     if not IReactorPluggableNameResolver.providedBy(reactor):
         return
-    pool = ThreadPool(minthreads=0, maxthreads=AT_ONCE, name="names")
-    pool.threadFactory = _Daemon
+    pool = daemon_pool("names", AT_ONCE)
 
     def started() -> ThreadPool:
         # Not before the first use: twistd forks in between, and threads don't survive that.
@@ -34,10 +34,3 @@ def keep_lookups_apart(reactor: Any) -> None:
 
     resolver: Any = GAIResolver
     reactor.installNameResolver(resolver(reactor, started))
-
-
-class _Daemon(threading.Thread):
-    """A thread that the end of the process does not wait for."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{**kwargs, "daemon": True})

@@ -15,12 +15,16 @@ from staplesrv.server.config import Configuration, build, load
 from staplesrv.server.configuration.listener import DEFAULT_LISTEN
 from staplesrv.server.configuration.place import CommandLine
 
-_REPEATED = ("listen", "certificate", "private_key", "staple_file")
+_REPEATED = ("listen", "certificate", "private_key", "proxy", "staple_file")
 _SITE_KEYS = (
     "certificate",
     "private_key",
     "static",
+    "proxy",
     "resource",
+    "wsgi",
+    "tunnel",
+    "redirect",
     "issuer",
     "responder",
     "staple_file",
@@ -39,6 +43,9 @@ class Options(usage.Options):
         ("config", "c", None, "TOML file with any number of sites; takes the place of the other options."),
         ("static", None, None, "Directory to serve."),
         ("resource", None, None, "Serve package.module:attribute instead, a Twisted Web resource."),
+        ("wsgi", None, None, "Serve package.module:attribute instead, a WSGI application."),
+        ("tunnel", None, None, "Hand the bytes of whole connections to tcp:HOST:PORT or unix:PATH instead."),
+        ("redirect", None, None, "Lead everybody to this URL instead."),
         ("state-dir", None, None, "Directory where staples survive restarts."),
         ("responder", None, None, "URL to ask instead of the certificate's own; empty: never ask."),
         ("issuer", None, None, "PEM file with the issuer, if it is not in the certificate's file."),
@@ -62,6 +69,10 @@ class Options(usage.Options):
     def opt_private_key(self, file: str) -> None:
         """PEM file with the certificate's key, if it is not in the same file; as often as --certificate."""
         self["private-key"].append(file)
+
+    def opt_proxy(self, url: str) -> None:
+        """Pass requests on to this HTTP server instead, like http://127.0.0.1:8080; may be given more than once."""
+        self["proxy"].append(url)
 
     def opt_staple_file(self, file: str) -> None:
         """File to take the OCSP response from instead of a responder; as often as --certificate."""

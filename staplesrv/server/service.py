@@ -16,16 +16,17 @@ from twisted.application.service import MultiService
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.resource import IResource
 
 from staplesrv import sources
 from staplesrv.errors import OperatorError
+from staplesrv.http.access_log import AccessLog
 from staplesrv.server import summary
 from staplesrv.server.config import Configuration
-from staplesrv.server.door import Door
+from staplesrv.server.contents import Contents
+from staplesrv.server.door import Door, House
+from staplesrv.server.hosts import Behind, Hosts
+from staplesrv.server.log_file import LogFile
 from staplesrv.server.on_signal import OnSignal
-from staplesrv.server.web.contents import Contents
-from staplesrv.server.web.hosts import Hosts
 from staplesrv.staples.blocking import in_thread
 from staplesrv.tls.connections import Connections
 from staplesrv.tls.limits import Limits
@@ -52,7 +53,7 @@ class StaplesrvService(MultiService):
         hosts: Leads requests to sites.
         connections: What is open on them, and what became of the rest.
         doors: The sockets.
-        contents: What is behind the sites, in place of what the configuration says; to be set before `prepare`.
+        behind: What is behind the sites, in place of what the configuration says; to be set before `prepare`.
     """
 
     def __init__(
@@ -72,8 +73,8 @@ class StaplesrvService(MultiService):
         self._wall_clock = wall_clock
         self._give_up = give_up
         self._started = started
-        self._contents = Contents()
-        self.contents: Mapping[SiteCertificate, IResource] | None = None
+        self._contents = Contents(reactor, wall_clock)
+        self.behind: Mapping[SiteCertificate, Behind] | None = None
         self.stapler = Stapler(
             [site.certificate for site in configuration.sites],
             settings=configuration.settings,
@@ -82,8 +83,16 @@ class StaplesrvService(MultiService):
             wall_clock=wall_clock,
         )
         self.stapler.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
-        OnSignal(signal.SIGHUP, reactor, self.reload_soon).setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
-        self.hosts = Hosts(lambda: self.stapler.stage.front.table, {})
+        self._log_file: LogFile | None = None
+        access_log: AccessLog | None = None
+        if configuration.access_log is not None:
+            self._log_file = LogFile(configuration.access_log.file, reactor)
+            access_log = AccessLog(self._log_file.write, configuration.access_log.form, wall_clock=wall_clock)
+            self._log_file.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
+        # Without a log, too: left to itself SIGUSR1 ends the process.
+        for number, call in ((signal.SIGHUP, self._hung_up), (signal.SIGUSR1, self._reopen_logs)):
+            OnSignal(number, reactor, call).setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
+        self.hosts = Hosts(self.stapler.stage.front, {}, access_log)
         self.connections = Connections(limits or configuration.limits, reactor)
         self.doors: tuple[Door, ...] = ()
         self._starting: Deferred[None] | None = None
@@ -99,7 +108,9 @@ class StaplesrvService(MultiService):
         if self.doors:
             return
         self._explained(self.stapler.load)
-        self.hosts.resources = self._contents_of(self.configuration)
+        self.hosts.sites = self._contents_of(self.configuration)
+        if self._log_file is not None:
+            self._log_file.open()
         doors: list[Door] = []
         try:
             for listener in self.configuration.listeners:
@@ -151,12 +162,13 @@ class StaplesrvService(MultiService):
         for key in before.needs_restart_for(after):
             _log.warn("reload: {key} has changed, which takes a restart", key=key)
         # Before the certificates, so that no site appears without what is behind it.
-        self.hosts.resources = {**self.hosts.resources, **contents}
+        self.hosts.sites = {**self.hosts.sites, **contents}
         done = await self.stapler.reload([site.certificate for site in after.sites])
         # Of the old those whose sites had to stay; of the new all, as the files of those not usable yet are watched.
         live = {site.loaded.certificate for site in self.stapler.stage.live}
-        stayed = {certificate: one for certificate, one in self.hosts.resources.items() if certificate in live}
-        self.hosts.resources = {**stayed, **contents}
+        stayed = {certificate: one for certificate, one in self.hosts.sites.items() if certificate in live}
+        self.hosts.sites = {**stayed, **contents}
+        self._contents.close_but(self.hosts.sites)
         self.configuration = after
         _log.info(
             "reloaded: {sites} sites, {swapped} with new certificates, {failures} that can't be used",
@@ -175,8 +187,10 @@ class StaplesrvService(MultiService):
         # Waiting may have ended because the service did.
         if not self.running:
             return
+        self._contents.start()
+        house = House(self.hosts, self.stapler, self.connections, self.configuration.http, self._wall_clock)
         for door in self.doors:
-            door.open(self.hosts, self.stapler, self.connections)
+            door.open(house)
         addresses = [address for door in self.doors for address in door.addresses]
         line = summary.serving(addresses, self.stapler.stage.live, self._wall_clock())
         _log.info("{line}", line=line)
@@ -199,7 +213,17 @@ class StaplesrvService(MultiService):
             one.cancel()
         doors, self.doors = self.doors, ()
         await DeferredList([*under_way, *(door.close() for door in doors)], consumeErrors=True)
+        self._contents.close()
         await super().stopService()  # type: ignore[no-untyped-call]  # as above
+
+    def _reopen_logs(self) -> None:
+        if self._log_file is not None:
+            self._log_file.reopen()
+
+    def _hung_up(self) -> None:
+        # By custom this one asks for everything to be read and opened anew.
+        self._reopen_logs()
+        self.reload_soon()
 
     def _reload_ended(self, _: object) -> None:
         self._reloading = None
@@ -207,8 +231,8 @@ class StaplesrvService(MultiService):
             self._again = False
             self.reload_soon()
 
-    def _contents_of(self, configuration: Configuration) -> Mapping[SiteCertificate, IResource]:
-        return self._contents.of(configuration.sites) if self.contents is None else self.contents
+    def _contents_of(self, configuration: Configuration) -> Mapping[SiteCertificate, Behind]:
+        return self._contents.of(configuration.sites) if self.behind is None else self.behind
 
     def _explained(self, call: Callable[[], object]) -> None:
         try:

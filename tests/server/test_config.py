@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from staplesrv.errors import OperatorError
 from staplesrv.server.config import Configuration, build, load
+from staplesrv.server.configuration.access_log_table import AccessLogSettings
+from staplesrv.server.configuration.content import Folder, Resource
 from staplesrv.server.configuration.listener import Listener
 from staplesrv.server.configuration.place import Place
 from staplesrv.staples.settings import Settings
@@ -59,7 +61,9 @@ def test_the_smallest_configuration(read: Read, tmp_path: Path) -> None:
     assert got.listeners == (Listener("tcp:443"),)
     (site,) = got.sites
     assert site.certificate == SiteCertificate(tmp_path / "fullchain.pem", tmp_path / "privkey.pem")
-    assert (site.static, site.resource) == (tmp_path / "www", None)
+    assert site.content == Folder(tmp_path / "www")
+    assert (site.fields, site.max_body) == ((), 1024 * 1024)
+    assert got.access_log is None
     assert got.settings == Settings()
     assert got.limits == Limits()
     assert got.state_dir is None
@@ -80,6 +84,9 @@ def test_everything_at_once(read: Read, tmp_path: Path) -> None:
         listen = ["tcp:443", "tcp:444"]
         workers = 1
         state_dir = "state"
+        [access_log]
+        file = "access.log"
+        format = "json"
         [staples]
         start_wait = 3
         [limits]
@@ -97,6 +104,9 @@ def test_everything_at_once(read: Read, tmp_path: Path) -> None:
         certificate = "fullchain.pem"
         static = "www"
         responder = ""
+        max_body = 0
+        [sites.headers]
+        Strict-Transport-Security = "max-age=63072000"
         [[listeners]]
         endpoint = "tcp:8443"
         tls = "modern"
@@ -118,7 +128,10 @@ def test_everything_at_once(read: Read, tmp_path: Path) -> None:
         staple_file=(tmp_path / "a.der", tmp_path / "b.der"),
         must_staple="refuse",
     )
-    assert first.resource == "package.module:attribute"
+    assert first.content == Resource("package.module:attribute")
+    assert second.fields == ((b"Strict-Transport-Security", b"max-age=63072000"),)
+    assert second.max_body is None
+    assert got.access_log == AccessLogSettings(tmp_path / "access.log", "json")
     assert second.certificate.private_key == second.certificate.certificate
     assert second.certificate.responder == ""
 
@@ -127,12 +140,12 @@ def test_relative_paths_count_from_the_file(read: Read, tmp_path: Path, monkeypa
     """Not from where somebody happens to be."""
     read(ONE_SITE)
     monkeypatch.chdir("/")
-    assert load(tmp_path / "a.toml").sites[0].static == tmp_path / "www"
+    assert load(tmp_path / "a.toml").sites[0].content == Folder(tmp_path / "www")
 
 
 def test_absolute_paths_stay(read: Read, tmp_path: Path) -> None:
     """As they are."""
-    assert read(ONE_SITE.replace('"www"', f'"{tmp_path}/www"')).sites[0].static == tmp_path / "www"
+    assert read(ONE_SITE.replace('"www"', f'"{tmp_path}/www"')).sites[0].content == Folder(tmp_path / "www")
 
 
 def test_links_are_not_resolved(read: Read, tmp_path: Path) -> None:
@@ -207,7 +220,8 @@ def test_a_mistake_in_the_file_is_one_line(refuse: Refuse, text: str, said: str)
         ('responder = "http://"', "responder: 'http://': has no host; give an http or https URL"),
         ('must_staple = "yes"', 'must_staple: is \'yes\'; give "serve" or "refuse"'),
         ('certificat = "a"', "certificat: unknown key; did you mean certificate?"),
-        ('proxy = "http://a"', "proxy: is not supported in this version; remove it"),
+        ('proxy = "http://a"', "proxy: static is there too; keep one of them"),
+        ("max_body = -1", "max_body: is negative; give a number of bytes, or 0 for no limit"),
     ],
 )
 def test_a_mistake_in_a_site_names_the_site(refuse: Refuse, text: str, said: str) -> None:
@@ -245,6 +259,17 @@ def test_one_address_may_be_a_name_of_two_sites(read: Read) -> None:
     assert len(read(text).sites) == 2
 
 
+def test_a_tunnel_has_application_protocols_of_its_own(read: Read, refuse: Refuse) -> None:
+    """None unless some are named; other sites leave them to the listener."""
+    tunnel = ONE_SITE.replace('static = "www"', 'tunnel = "tcp:127.0.0.1:5432"')
+    assert read(tunnel).sites[0].certificate.protocols == ()
+    assert read(f'{tunnel}protocols = ["postgresql"]').sites[0].certificate.protocols == (b"postgresql",)
+    assert read(ONE_SITE).sites[0].certificate.protocols is None
+    for name in ("", "x" * 256):
+        said = refuse(f'{tunnel}protocols = ["{name}"]')
+        assert said == "site 1: protocols: has a name that ALPN can't carry; use names of 1 to 255 bytes"
+
+
 def test_numbers_of_files_must_agree(refuse: Refuse) -> None:
     """A key per certificate."""
     text = ONE_SITE.replace('"fullchain.pem"', '["fullchain.pem", "fullchain.pem"]')
@@ -252,9 +277,12 @@ def test_numbers_of_files_must_agree(refuse: Refuse) -> None:
 
 
 def test_a_site_needs_something_to_serve(refuse: Refuse) -> None:
-    """A folder or a resource."""
+    """A folder, or anything else."""
     said = refuse(ONE_SITE.replace('static = "www"', ""))
-    assert said == "site 1: static: is missing; name the directory to serve, or a resource"
+    assert said == (
+        "site 1: static: is missing; "
+        "name the directory to serve, or give one of proxy, resource, wsgi, tunnel, redirect"
+    )
 
 
 @pytest.mark.parametrize("name", ["module", "module:", ":a", "a b:c", "a:b c", "a.:b", "1a:b", "a/b:c", "a:b:c"])
@@ -281,9 +309,10 @@ def test_what_takes_a_restart_is_named(read: Read) -> None:
     before = read(ONE_SITE)
     assert before.needs_restart_for(read(f'{ONE_SITE}names = ["a.example"]')) == ()
     changed = read(
-        f'state_dir = "x"\n{ONE_SITE.replace("443", "444")}[staples]\nnonce = true\n[limits]\nhandshakes = 9'
+        f'state_dir = "x"\n{ONE_SITE.replace("443", "444")}[staples]\nnonce = true\n[limits]\nhandshakes = 9\n'
+        '[access_log]\nfile = "a.log"'
     )
-    assert before.needs_restart_for(changed) == ("listen", "[limits]", "[staples]", "state_dir")
+    assert before.needs_restart_for(changed) == ("listen", "[access_log]", "[limits]", "[staples]", "state_dir")
 
 
 def test_an_error_about_a_file_is_explained_by_its_key(read: Read, tmp_path: Path) -> None:
@@ -309,11 +338,16 @@ texts = (
 scalars = texts | st.integers() | st.floats() | st.booleans() | st.datetimes() | st.dates() | st.times()
 values = scalars | st.lists(scalars, max_size=3) | st.dictionaries(texts, scalars, max_size=2)
 site_keys = st.sampled_from(
-    ["certificate", "private_key", "names", "static", "resource", "issuer", "responder", "staple_file", "x"]
+    [
+        *("certificate", "private_key", "names", "static", "resource", "issuer", "responder", "staple_file", "x"),
+        *("files", "proxy", "backends", "wsgi", "tunnel", "send_proxy_protocol", "protocols", "redirect", "headers"),
+        "max_body",
+    ]
 )
 sites = st.dictionaries(site_keys, values, max_size=6).map(
-    lambda site: {"certificate": "fullchain.pem", **({} if "resource" in site else {"static": "www"}), **site}
+    lambda site: {"certificate": "fullchain.pem", **({} if KINDS & site.keys() else {"static": "www"}), **site}
 )
+KINDS = {"static", "proxy", "resource", "wsgi", "tunnel", "redirect"}
 tables = st.fixed_dictionaries(
     {},
     optional={

@@ -290,7 +290,7 @@ class ServiceTests(TestCase):
         service.reload_soon()
         await self.said("reloaded: 1 sites")
         assert (await visit(self.port(service), name="new.test")).answer.endswith(b"from www")
-        assert len(service.hosts.resources) == 1
+        assert len(service.hosts.sites) == 1
 
     async def test_a_new_site_that_can_t_be_used_yet_appears_when_its_files_do_fit(self) -> None:
         """With what is behind it, and without another signal."""

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from server.wire import FakeLoaded, FakeSite, SiteCertificate
+from server.fake_site import FakeLoaded, FakeSite
 
 from staplesrv.server.summary import MOST, address, serving
 from staplesrv.staples.cache import Entry, Held, Reason
+from staplesrv.tls.site import SiteCertificate
 
 NOW = 1_800_000_000.0
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Literal
 
 from twisted.internet.endpoints import serverFromString
-from twisted.web.http import H2_ENABLED
 
+from staplesrv.server.configuration.networks import read_networks
+from staplesrv.server.configuration.paths import folder_problem
 from staplesrv.server.configuration.place import Place
 from staplesrv.server.configuration.schema import ELSEWHERE, ListenerTable
 from staplesrv.server.configuration.table import read_table
 from staplesrv.tls.preset import PresetName
+
+H2_ENABLED = find_spec("hpack") is not None
+"""Whether the library of HTTP/2 is installed, which is an extra."""
 
 DEFAULT_PROTOCOLS: tuple[str, ...] = ("h2", "http/1.1") if H2_ENABLED else ("http/1.1",)
 """ALPN names where none are given: HTTP/2 where its library is installed."""
@@ -23,6 +30,8 @@ DEFAULT_LISTEN = "tcp:8443"
 _OWN_TLS = ("ssl", "staple", "tls")
 _MAX_PORT = 65535
 
+HTTPS_PORT = 443
+
 
 @dataclass(frozen=True, slots=True)
 class Listener:
@@ -30,13 +39,19 @@ class Listener:
 
     Args:
         endpoint: Twisted's endpoint string, without TLS: that is what this is for.
-        tls: Mozilla's name for protocol versions and ciphers.
+        tls: Mozilla's name for protocol versions and ciphers; None for plain HTTP, which is led to https.
         protocols: ALPN names, the preferred one first.
+        proxy_protocol_from: Who begins with a PROXY protocol header that says who the client is.
+        https_port: Where plain HTTP is led to.
+        acme_challenges: The folder that `/.well-known/acme-challenge/` is answered from, over plain HTTP.
     """
 
     endpoint: str
-    tls: PresetName = "intermediate"
+    tls: PresetName | None = "intermediate"
     protocols: tuple[str, ...] = DEFAULT_PROTOCOLS
+    proxy_protocol_from: tuple[IPv4Network | IPv6Network, ...] = ()
+    https_port: int = HTTPS_PORT
+    acme_challenges: Path | None = None
 
 
 def short_listeners(value: str | list[str] | None, place: Place) -> Iterable[Listener]:
@@ -49,8 +64,13 @@ def short_listeners(value: str | list[str] | None, place: Place) -> Iterable[Lis
         yield Listener(_checked(endpoint, "listen", place))
 
 
-def long_listeners(tables: list[dict[str, object]] | None, place: Place) -> Iterable[Listener]:
+def long_listeners(tables: list[dict[str, object]] | None, place: Place, base: Path) -> Iterable[Listener]:
     """Make listeners out of the tables `[[listeners]]`.
+
+    Args:
+        tables: As they stand in the file.
+        place: The file as a whole, for errors.
+        base: The folder that relative paths count from.
 
     Raises:
         OperatorError: a key is unknown, or its value can't be used.
@@ -58,8 +78,46 @@ def long_listeners(tables: list[dict[str, object]] | None, place: Place) -> Iter
     for number, value in enumerate(tables or (), 1):
         here = place.within(f"listener {number}")
         table = read_table(value, ListenerTable, here, elsewhere=ELSEWHERE)
-        endpoint = _checked(table.endpoint, "endpoint", here)
-        yield Listener(endpoint, table.tls, _protocols(table.protocols, here))
+        _fits(table, here)
+        yield Listener(
+            _checked(table.endpoint, "endpoint", here),
+            None if table.tls == "off" else table.tls,
+            _protocols(table.protocols, here),
+            read_networks(table.proxy_protocol_from, "proxy_protocol_from", here),
+            _https_port(table.https_port, here),
+            _folder(table.acme_challenges, here, base),
+        )
+
+
+def _fits(table: ListenerTable, place: Place) -> None:
+    """Refuse keys that say nothing with TLS, or without it."""
+    if table.tls == "off":
+        odd, advice = ("protocols", "proxy_protocol_from"), 'leave it out, or tls = "off"'
+    else:
+        odd, advice = ("https_port", "acme_challenges"), 'add tls = "off", or leave it out'
+    for key in odd:
+        if getattr(table, key) is not None:
+            how = "does not go with" if table.tls == "off" else "is for listeners with"
+            raise place.error(key, f'{how} tls = "off"', advice)
+
+
+def _https_port(port: int | None, place: Place) -> int:
+    if port is None:
+        return HTTPS_PORT
+    if not 0 < port <= _MAX_PORT:
+        raise place.error("https_port", f"is {port}", f"give a port from 1 to {_MAX_PORT}")
+    return port
+
+
+def _folder(text: str | None, place: Place, base: Path) -> Path | None:
+    if text is None:
+        return None
+    if not text:
+        raise place.error("acme_challenges", "is empty", "name the directory that the ACME client writes to")
+    folder = base / text
+    if wrong := folder_problem(folder):
+        raise place.path_error("acme_challenges", folder, wrong)
+    return folder
 
 
 def _protocols(names: list[Literal["h2", "http/1.1"]] | None, place: Place) -> tuple[str, ...]:

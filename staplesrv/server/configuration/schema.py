@@ -20,6 +20,10 @@ Switch = Annotated[bool, Meta(description="true or false")]
 Seconds = Annotated[float, Meta(description="a number of seconds")]
 Count = Annotated[int, Meta(description="a number of bytes")]
 Connections = Annotated[int, Meta(description="a number of connections")]
+Networks = Annotated[list[str], Meta(description="a list of addresses and networks")]
+Port = Annotated[int, Meta(description="a port number")]
+Patterns = Annotated[dict[str, str], Meta(description='a table of pattern = "value"')]
+Attribute = Annotated[str, Meta(description='"package.module:attribute"')]
 URLs = Annotated[dict[str, str], Meta(description='a table of host = "URL"')]
 Table = Annotated[dict[str, Any], Meta(description="a table")]
 Tables = Annotated[list[dict[str, Any]], Meta(description="tables, each under a [[header]] in double brackets")]
@@ -28,6 +32,8 @@ Tables = Annotated[list[dict[str, Any]], Meta(description="tables, each under a 
 class FileTable(msgspec.Struct, kw_only=True):
     """The file as a whole."""
 
+    access_log: Table | None = None
+    http: Table | None = None
     limits: Table | None = None
     listen: Endpoints | None = None
     listeners: Tables | None = None
@@ -42,10 +48,15 @@ class ListenerTable(msgspec.Struct, kw_only=True):
     """One of `[[listeners]]`."""
 
     endpoint: Annotated[str, Meta(description='an endpoint like "tcp:443"')]
-    tls: Annotated[Literal["modern", "intermediate"], Meta(description='"modern" or "intermediate"')] = "intermediate"
+    tls: Annotated[Literal["modern", "intermediate", "off"], Meta(description='"modern", "intermediate" or "off"')] = (
+        "intermediate"
+    )
     protocols: Annotated[list[Literal["h2", "http/1.1"]], Meta(description='a list of "h2" and "http/1.1"')] | None = (
         None
     )
+    proxy_protocol_from: Networks | None = None
+    https_port: Port | None = None
+    acme_challenges: Folder | None = None
 
 
 class SiteTable(msgspec.Struct, kw_only=True):
@@ -55,11 +66,48 @@ class SiteTable(msgspec.Struct, kw_only=True):
     private_key: Files | None = None
     names: Texts | None = None
     static: Folder | None = None
-    resource: Annotated[str, Meta(description='"package.module:attribute"')] | None = None
+    files: Table | None = None
+    proxy: Annotated[str | list[str], Meta(description="the URL of a backend, or a list of them")] | None = None
+    backends: Table | None = None
+    resource: Attribute | None = None
+    wsgi: Attribute | None = None
+    tunnel: Annotated[str, Meta(description='"tcp:HOST:PORT" or "unix:PATH"')] | None = None
+    send_proxy_protocol: Switch | None = None
+    protocols: Texts | None = None
+    redirect: URL | None = None
+    headers: Annotated[dict[str, str], Meta(description='a table of name = "value"')] | None = None
+    max_body: Count | None = None
     issuer: File | None = None
     responder: URL | None = None
     staple_file: Files | None = None
     must_staple: Annotated[Literal["serve", "refuse"], Meta(description='"serve" or "refuse"')] = "serve"
+
+
+class FilesTable(msgspec.Struct, kw_only=True):
+    """`[sites.files]`; what is left out is as in `http.static.settings.StaticSettings`."""
+
+    cache_control: Patterns | None = None
+    media_types: Patterns | None = None
+    not_found: Annotated[str, Meta(description="the path of a file below the folder")] | None = None
+    fallback: Annotated[str, Meta(description="the path of a file below the folder")] | None = None
+    file_in_memory: Count | None = None
+    memory: Count | None = None
+    check_seconds: Seconds | None = None
+
+
+class BackendsTable(msgspec.Struct, kw_only=True):
+    """`[sites.backends]`; what is left out is as in `http.proxy.settings.ProxySettings`."""
+
+    ca_file: File | None = None
+    host: Annotated[str, Meta(description="a host, as a string")] | None = None
+    trusted: Networks | None = None
+    connect_seconds: Seconds | None = None
+    answer_seconds: Seconds | None = None
+    idle_seconds: Seconds | None = None
+    tunnel_seconds: Seconds | None = None
+    kept: Connections | None = None
+    kept_seconds: Seconds | None = None
+    connections: Connections | None = None
 
 
 class StaplesTable(msgspec.Struct, kw_only=True):
@@ -82,6 +130,25 @@ class StaplesTable(msgspec.Struct, kw_only=True):
     max_response: Count | None = None
 
 
+class AccessLogTable(msgspec.Struct, kw_only=True):
+    """`[access_log]`."""
+
+    file: File
+    format: Annotated[Literal["combined", "json"], Meta(description='"combined" or "json"')] = "combined"
+
+
+class HTTPTable(msgspec.Struct, kw_only=True):
+    """`[http]`; what is left out is as in `http.limits.Limits`."""
+
+    request_line: Count | None = None
+    headers: Count | None = None
+    fields: Annotated[int, Meta(description="a number of header fields")] | None = None
+    header_seconds: Seconds | None = None
+    idle_seconds: Seconds | None = None
+    body_seconds: Seconds | None = None
+    write_seconds: Seconds | None = None
+
+
 class LimitsTable(msgspec.Struct, kw_only=True):
     """`[limits]`; what is left out is as in `tls.limits.Limits`."""
 
@@ -98,13 +165,17 @@ def _keys(table: type[msgspec.Struct], advice: str) -> Mapping[str, Misplaced]:
 
 ELSEWHERE: Mapping[str, Misplaced] = {
     **dict.fromkeys(
-        ("admin", "group", "proxy", "proxy_protocol_from", "redirect", "tunnel", "user", "wsgi"),
+        ("admin", "group", "user"),
         Misplaced("is not supported in this version", "remove it"),
     ),
     **_keys(StaplesTable, "move it into [staples]"),
+    **_keys(HTTPTable, "move it into [http]"),
+    **_keys(AccessLogTable, "move it into [access_log]"),
+    **_keys(BackendsTable, "move it into [sites.backends]"),
+    **_keys(FilesTable, "move it into [sites.files]"),
     **_keys(LimitsTable, "move it into [limits]"),
-    **_keys(ListenerTable, "move it into one of [[listeners]]"),
     **_keys(SiteTable, "move it into one of [[sites]]"),
+    **_keys(ListenerTable, "move it into one of [[listeners]]"),
     **_keys(FileTable, "move it to the top of the file, above the first [table]"),
 }
 """Keys that stand in the wrong table, or that only a later version knows."""

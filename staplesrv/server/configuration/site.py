@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from staplesrv.errors import OperatorError
-from staplesrv.server.configuration.paths import file_problem, folder_problem
+from staplesrv.http.fields import Fields
+from staplesrv.server.configuration.content import Backends, Content, Folder
+from staplesrv.server.configuration.content_keys import read_content
+from staplesrv.server.configuration.paths import file_problem
 from staplesrv.server.configuration.place import Place
+from staplesrv.server.configuration.response_fields import read_fields
 from staplesrv.server.configuration.schema import ELSEWHERE, SiteTable
 from staplesrv.server.configuration.table import read_table
 from staplesrv.staples.asking.url import BadURL, WebURL
 from staplesrv.tls.site import SiteCertificate
 from staplesrv.tls.sni import normal_name
 
-_RESOURCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+MAX_BODY = 1024 * 1024
+"""Bytes of a request's body where nothing is said: as nginx has it."""
+
+_LONGEST_PROTOCOL = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +31,28 @@ class Site:
 
     Args:
         certificate: Names, certificates and keys, and how they are stapled.
-        static: The folder that is served; or
-        resource: `package.module:attribute`, a Twisted Web resource or a callable that makes one.
+        content: What is behind it.
         place: For errors.
+        fields: Header fields of every response.
+        max_body: Bytes of a request's body; None for no limit.
     """
 
     certificate: SiteCertificate
-    static: Path | None
-    resource: str | None
+    content: Content
     place: Place = field(compare=False)
+    fields: Fields = ()
+    max_body: int | None = MAX_BODY
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file and folder that a reload or a request reads."""
+        content = self.content
+        behind: Path | None = None
+        if isinstance(content, Folder):
+            behind = content.path
+        elif isinstance(content, Backends):
+            behind = content.ca_file
+        return (*self.certificate.files, *self.certificate.staple_file, *filter(None, (behind,)))
 
     def explain(self, error: OperatorError) -> OperatorError | None:
         """Say which key of this site an error is about that names one of its files; None where it names none."""
@@ -59,8 +78,9 @@ def read_site(value: object, number: int, place: Place, base: Path) -> Site:
     """
     here = place.within(_label(value, number))
     table = read_table(value, SiteTable, here, elsewhere=ELSEWHERE)
-    static, resource = _content(table, here, base)
-    return Site(_certificate(table, here, base), static, resource, here)
+    content = read_content(table, here, base)
+    certificate = _certificate(table, here, base)
+    return Site(certificate, content, here, read_fields(table.headers, here), _max_body(table.max_body, here))
 
 
 def same_names(sites: Sequence[Site]) -> OperatorError | None:
@@ -84,6 +104,7 @@ def _certificate(table: SiteTable, place: Place, base: Path) -> SiteCertificate:
     staple_file = _files(table.staple_file, "staple_file", place, base, may_be_missing=True)
     names = _names(table.names, place)
     responder = _responder(table.responder, place)
+    protocols = _protocols(table, place)
     try:
         return SiteCertificate(
             certificate,
@@ -93,6 +114,7 @@ def _certificate(table: SiteTable, place: Place, base: Path) -> SiteCertificate:
             responder=responder,
             staple_file=staple_file,
             must_staple=table.must_staple,
+            protocols=protocols,
         )
     except OperatorError as error:
         # Numbers of files that don't agree.
@@ -131,6 +153,15 @@ def _names(names: list[str] | None, place: Place) -> tuple[str, ...]:
     return tuple(names or ())
 
 
+def _protocols(table: SiteTable, place: Place) -> list[str] | None:
+    """The ALPN names of a tunnel: none unless some are named. All other sites speak what their listener does."""
+    names = table.protocols or []
+    # RFC 7301 §3.1: the length of a name is one byte.
+    if not all(0 < len(name.encode("utf-8", "replace")) <= _LONGEST_PROTOCOL for name in names):
+        raise place.error("protocols", "has a name that ALPN can't carry", "use names of 1 to 255 bytes")
+    return None if table.tunnel is None else names
+
+
 def _responder(url: str | None, place: Place) -> str | None:
     if not url:
         # Empty: never ask. None: ask the certificate's own.
@@ -141,19 +172,9 @@ def _responder(url: str | None, place: Place) -> str | None:
         raise place.error("responder", str(error), "give an http or https URL") from error
 
 
-def _content(table: SiteTable, place: Place, base: Path) -> tuple[Path | None, str | None]:
-    if table.static is not None and table.resource is not None:
-        raise place.error("resource", "static is there too", "keep one of them")
-    if table.resource is not None:
-        if not _RESOURCE.fullmatch(table.resource):
-            problem = f"{table.resource[:100]!a} names no attribute of a module"
-            raise place.error("resource", problem, 'write it like "package.module:attribute"')
-        return None, table.resource
-    if table.static is None:
-        raise place.error("static", "is missing", "name the directory to serve, or a resource")
-    if not table.static:
-        raise place.error("static", "is empty", "name the directory to serve")
-    folder = base / table.static
-    if wrong := folder_problem(folder):
-        raise place.path_error("static", folder, wrong)
-    return folder, None
+def _max_body(size: int | None, place: Place) -> int | None:
+    if size is None:
+        return MAX_BODY
+    if size < 0:
+        raise place.error("max_body", "is negative", "give a number of bytes, or 0 for no limit")
+    return size or None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +32,7 @@ def refusal(endpoint: str) -> str:
 def long_refusal(**table: object) -> str:
     """What is said about one of [[listeners]] that can't be used."""
     with pytest.raises(OperatorError) as caught:
-        list(long_listeners([{"endpoint": "tcp:443"}, {"endpoint": "tcp:444", **table}], HERE))
+        list(long_listeners([{"endpoint": "tcp:443"}, {"endpoint": "tcp:444", **table}], HERE, Path("/nowhere")))
     return str(caught.value).removeprefix("a.toml: ")
 
 
@@ -52,8 +55,47 @@ def test_twisted_s_endpoints_are_taken(endpoint: str) -> None:
 def test_the_long_form_says_more() -> None:
     """Versions and ciphers by Mozilla's name, and ALPN names in order."""
     table = {"endpoint": "tcp:8443", "tls": "modern", "protocols": ["http/1.1", "http/1.1"]}
-    assert list(long_listeners([table], HERE)) == [Listener("tcp:8443", "modern", ("http/1.1",))]
-    assert list(long_listeners(None, HERE)) == []
+    assert list(long_listeners([table], HERE, Path("/"))) == [Listener("tcp:8443", "modern", ("http/1.1",))]
+    assert list(long_listeners(None, HERE, Path("/"))) == []
+
+
+def test_a_listener_may_trust_proxies(tmp_path: Path) -> None:
+    """Networks, or single addresses."""
+    table = {"endpoint": "tcp:1", "proxy_protocol_from": ["10.0.0.0/8", "2001:db8::1"]}
+    (listener,) = long_listeners([table], HERE, tmp_path)
+    assert listener.proxy_protocol_from == (ip_network("10.0.0.0/8"), ip_network("2001:db8::1/128"))
+
+
+def test_a_listener_without_tls_leads_to_https(tmp_path: Path) -> None:
+    """To the usual port unless another is named; the folder of ACME challenges counts from the file."""
+    (tmp_path / "acme").mkdir()
+    table = {"endpoint": "tcp:80", "tls": "off", "acme_challenges": "acme"}
+    (listener,) = long_listeners([table], HERE, tmp_path)
+    assert (listener.tls, listener.https_port, listener.acme_challenges) == (None, 443, tmp_path / "acme")
+    (other,) = long_listeners([{"endpoint": "tcp:80", "tls": "off", "https_port": 8443}], HERE, tmp_path)
+    assert (other.https_port, other.acme_challenges) == (8443, None)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"https_port": 8443}, 'https_port: is for listeners with tls = "off"; add tls = "off", or leave it out'),
+        ({"acme_challenges": "x"}, 'acme_challenges: is for listeners with tls = "off"; add'),
+        ({"tls": "off", "protocols": ["h2"]}, 'protocols: does not go with tls = "off"; leave it out, or tls = "off"'),
+        ({"tls": "off", "proxy_protocol_from": ["10.0.0.1"]}, 'proxy_protocol_from: does not go with tls = "off"; '),
+        ({"tls": "off", "https_port": 0}, "https_port: is 0; give a port from 1 to 65535"),
+        ({"tls": "off", "acme_challenges": ""}, "acme_challenges: is empty; name the directory that the ACME client"),
+        ({"tls": "off", "acme_challenges": "x"}, "acme_challenges: /nowhere/x: does not exist; check the path"),
+        (
+            {"proxy_protocol_from": ["10.0.0.1/8"]},
+            "proxy_protocol_from: '10.0.0.1/8' has bits beyond its mask; did you",
+        ),
+        ({"proxy_protocol_from": ["x"]}, "proxy_protocol_from: 'x' is no network; write it like 10.0.0.0/8"),
+    ],
+)
+def test_a_key_that_says_nothing_here_is_refused(table: dict[str, object], said: str) -> None:
+    """Nobody is to think that such a setting does something."""
+    assert long_refusal(**table).startswith(f"listener 2: {said}")
 
 
 def test_http2_comes_first_where_it_is_installed() -> None:

@@ -1,9 +1,10 @@
-"""`resource = "package.module:attribute"`: the Twisted Web resource that it names."""
+"""`package.module:attribute`: the operator's own code, a Twisted Web resource or a WSGI application."""
 
 from __future__ import annotations
 
 import importlib
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,6 @@ from twisted.web.resource import IResource
 
 from staplesrv.errors import OperatorError
 from staplesrv.server.configuration.place import Place
-
-_KEY = "resource"
 
 
 def find_resource(name: str, place: Place) -> Any:
@@ -25,16 +24,7 @@ def find_resource(name: str, place: Place) -> Any:
     Raises:
         OperatorError: the module can't be imported, has no such attribute, or that is nothing to serve.
     """
-    module_name, _, path = name.partition(":")
-    try:
-        found: Any = importlib.import_module(module_name)
-    except Exception as error:
-        raise place.error(_KEY, f"{module_name} can't be imported: {_says(error)}", _advice(error)) from error
-    for attribute in path.split("."):
-        try:
-            found = getattr(found, attribute)
-        except AttributeError as error:
-            raise place.error(_KEY, f"{module_name} has no {path}", "check the name after the colon") from error
+    found = _find(name, "resource", place)
     if not (IResource.providedBy(found) or callable(found)):
         raise _no_resource(place, f"{name} is a {type(found).__name__}")
     return found
@@ -53,14 +43,42 @@ def make_resource(name: str, place: Place) -> IResource:
     try:
         made = found()
     except Exception as error:
-        raise place.error(_KEY, f"{name} raised {_says(error)}", "mend it there") from error
+        raise place.error("resource", f"{name} raised {_says(error)}", "mend it there") from error
     if not IResource.providedBy(made):
         raise _no_resource(place, f"{name} made a {type(made).__name__}")
     return made
 
 
+def find_wsgi(name: str, place: Place) -> Callable[..., Any]:
+    """Import a module and look up a WSGI application (PEP 3333) in it.
+
+    Raises:
+        OperatorError: the module can't be imported, has no such attribute, or that can't be called.
+    """
+    found = _find(name, "wsgi", place)
+    if not callable(found):
+        problem = f"{name} is a {type(found).__name__}"
+        raise place.error("wsgi", problem, "name what is called with an environment and start_response")
+    application: Callable[..., Any] = found
+    return application
+
+
+def _find(name: str, key: str, place: Place) -> Any:
+    module_name, _, path = name.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+    except Exception as error:
+        raise place.error(key, f"{module_name} can't be imported: {_says(error)}", _advice(error)) from error
+    for attribute in path.split("."):
+        try:
+            found = getattr(found, attribute)
+        except AttributeError as error:
+            raise place.error(key, f"{module_name} has no {path}", "check the name after the colon") from error
+    return found
+
+
 def _no_resource(place: Place, problem: str) -> OperatorError:
-    return place.error(_KEY, problem, "give a twisted.web.resource.IResource, or a callable that makes one")
+    return place.error("resource", problem, "give a twisted.web.resource.IResource, or a callable that makes one")
 
 
 def _says(error: Exception) -> str:

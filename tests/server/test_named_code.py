@@ -1,4 +1,4 @@
-"""Resources of the operator's own, by name."""
+"""Code of the operator's own, by name."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from twisted.web.resource import IResource, Resource
+from twisted.web.resource import IResource
 
 from staplesrv.errors import OperatorError
 from staplesrv.server.configuration.place import Place
-from staplesrv.server.configuration.site import Site
-from staplesrv.server.web.contents import Contents
-from staplesrv.server.web.resource import find_resource, make_resource
-from staplesrv.server.web.static_files import StaticFiles
-from staplesrv.tls.site import SiteCertificate
+from staplesrv.server.named_code import find_resource, find_wsgi, make_resource
 
 HERE = Place("a.toml", "site 1")
 CODE = """
@@ -112,33 +108,14 @@ def test_a_module_that_fails_is_one_line(write: Write, code: str) -> None:
     assert "\n" not in said
 
 
-def site(name: str, tmp_path: Path) -> Site:
-    """A site with such a resource, or with the folder if there is no name."""
-    certificate = SiteCertificate(tmp_path / f"{name}.pem")
-    return Site(certificate, None if name else tmp_path, f"operators:{name}" if name else None, HERE)
-
-
-def test_contents_are_one_resource_per_site(write: Write, tmp_path: Path) -> None:
-    """Files for a folder, the operator's own for a name."""
+def test_a_wsgi_application_is_what_can_be_called(write: Write) -> None:
+    """It is not called to find out more."""
     write(CODE)
-    folder, tree = site("", tmp_path), site("resource", tmp_path)
-    found = Contents().of([folder, tree])
-    assert isinstance(found[folder.certificate], StaticFiles)
-    assert isinstance(found[tree.certificate], Resource)
-
-
-def test_what_the_operator_s_code_made_is_kept_over_a_reload(write: Write, tmp_path: Path) -> None:
-    """It may hold sessions; the code is the old one anyway."""
-    write(CODE)
-    contents, made = Contents(), site("make", tmp_path)
-    first = contents.of([made])
-    assert contents.of([made, site("", tmp_path)])[made.certificate] is first[made.certificate]
-    assert sys.modules["operators"].made == 1
-
-
-def test_of_two_sites_with_the_same_certificates_the_first_counts(write: Write, tmp_path: Path) -> None:
-    """Its names are the ones that clients come by."""
-    write(CODE)
-    folder = site("", tmp_path)
-    shadow = Site(folder.certificate, None, "operators:resource", HERE)
-    assert isinstance(Contents().of([folder, shadow])[folder.certificate], StaticFiles)
+    assert find_wsgi("operators:broken", HERE) is sys.modules["operators"].broken
+    with pytest.raises(OperatorError) as caught:
+        find_wsgi("operators:number", HERE)
+    assert str(caught.value) == (
+        "a.toml: site 1: wsgi: operators:number is a int; name what is called with an environment and start_response"
+    )
+    with pytest.raises(OperatorError, match="site 1: wsgi: operators has no nope; check the name after the colon"):
+        find_wsgi("operators:nope", HERE)
