@@ -43,6 +43,9 @@ class BackendAddress:
         """
         if url.startswith("unix:"):
             return cls("unix", path=_socket(url, where))
+        if not url.isprintable():
+            # urlsplit would leave some of it out.
+            raise OperatorError(where, f"{url!r} has more than a host and a port", _ADVICE)
         try:
             parts = urlsplit(url)
             port = parts.port

@@ -100,7 +100,7 @@ class BackendConnection(TwistedProtocol):
     def __init__(self, keeper: Keeper, *, secure: bool = False) -> None:
         self._keeper = keeper
         self._secure = secure
-        self.ready: Deferred[BackendConnection] | None = Deferred(lambda _: self.drop())
+        self.ready: Deferred[BackendConnection] | None = Deferred(self._given_up)
         self._taker: Taker | None = None
         self._take: Callable[[bytes], None] = self._unasked
         self._head = bytearray()
@@ -247,6 +247,10 @@ class BackendConnection(TwistedProtocol):
 
     def stopProducing(self) -> None:
         """The connection is closed, which `connectionLost` says too."""
+
+    def _given_up(self, _ready: Deferred[BackendConnection]) -> None:
+        self.ready = None
+        self.drop()
 
     def _produce(self) -> None:
         self._producing = True

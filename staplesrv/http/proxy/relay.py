@@ -24,7 +24,7 @@ from staplesrv.http.proxy.backend import Backend
 from staplesrv.http.proxy.backends import Backends, Timed
 from staplesrv.http.proxy.connection import BackendConnection, Broken
 from staplesrv.http.proxy.outgoing import Outgoing
-from staplesrv.http.proxy.response_head import ResponseHead
+from staplesrv.http.proxy.response_head import BadAnswer, ResponseHead
 from staplesrv.http.proxy.websocket import accepts, without_accept
 
 _REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
@@ -168,11 +168,13 @@ class Relay:
         self._exchange.start(head.status, streamed_fields(head))
 
     def switched(self, head: ResponseHead) -> None:
-        """Make a tunnel of the exchange."""
+        """Make a tunnel of the exchange.
+
+        Raises:
+            BadAnswer: the backend did not understand what it was asked.
+        """
         if self._key and not accepts(head.fields, self._key):
-            self._drop()
-            self.broken(Broken.BAD)
-            return
+            raise BadAnswer("no WebSocket server")
         if self._backend is not None:
             self._backend.answered()
         self._tunnel = True

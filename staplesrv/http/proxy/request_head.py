@@ -92,7 +92,8 @@ def passes(name: bytes, trusted: bool) -> bool:  # noqa: FBT001 - a memo takes i
     plain = name.replace(b"_", b"-")
     if plain in _OURS:
         return False
-    return trusted or not (plain.startswith(b"x-forwarded-") or plain == b"x-real-ip")
+    of_client = plain.startswith(b"x-forwarded-") or plain == b"x-real-ip"
+    return not of_client or (trusted and plain == name)
 
 
 def trailer_lines(trailers: Fields) -> bytes:
