@@ -138,7 +138,7 @@ class BackendConnection(TwistedProtocol):
             self._send(head)
         else:
             # Content that is there already goes out with it.
-            self._send_later(head)
+            self._transport.write(head)
             self._produce()
 
     def send(self, data: bytes) -> None:
@@ -146,7 +146,7 @@ class BackendConnection(TwistedProtocol):
         if self._tunnel:
             self._send(data)
         else:
-            self._send_later(data)
+            self._transport.write(data)
 
     def complete(self) -> None:
         """The request's content is all sent."""
@@ -195,8 +195,7 @@ class BackendConnection(TwistedProtocol):
     def connectionMade(self) -> None:
         """Get to know the transport."""
         transport = self._transport
-        self._send = transport.write
-        self._send_later = getattr(transport, "write_later", transport.write)
+        self._send = getattr(transport, "write_now", transport.write)
         if hasattr(transport, "setTcpNoDelay"):
             transport.setTcpNoDelay(True)
         if not self._secure:

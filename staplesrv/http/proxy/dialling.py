@@ -1,7 +1,7 @@
-"""Connections to backends: Twisted's own, but for one thing. What is written goes out at once.
+"""Connections to backends: Twisted's own, which can also send at once.
 
 Twisted's TCP transport sends in the reactor's next turn, which takes two changes of its epoll and a turn for a few
-hundred bytes that the socket has room for: `EagerTransport` sends them there and then, and leaves the rest to Twisted.
+hundred bytes that the socket has room for: `write_now` sends them there and then, and leaves the rest to Twisted.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Dial(Protocol):
 
 
 class EagerTransport:
-    """Mixed into a client's transport of Twisted's: sends at once, and reads on when it can't send any more."""
+    """Mixed into a client's transport of Twisted's: can send at once, and reads on when it can't send any more."""
 
-    def write(self: Any, data: bytes) -> None:
+    def write_now(self: Any, data: bytes) -> None:
         """Send data: now as far as the socket takes it, the rest when it takes more."""
         if not (self._tempDataBuffer or self.dataBuffer or self.disconnecting or self._aborting) and self.connected:
             try:
@@ -44,11 +44,7 @@ class EagerTransport:
             if sent == len(data):
                 return
             data = data[sent:]
-        super().write(data)  # type: ignore[misc]
-
-    def write_later(self: Any, data: bytes) -> None:
-        """Send data in the reactor's next turn, together with what is written until then."""
-        super().write(data)  # type: ignore[misc]
+        self.write(data)
 
     def writeSomeData(self: Any, data: bytes) -> Any:
         """Send some data; what a closed connection doesn't take is thrown away.
@@ -88,7 +84,7 @@ class _UNIXConnector(unix.Connector):
 
 
 class EagerReactor:
-    """A reactor whose clients send at once. Everything else is the reactor's.
+    """A reactor whose clients have `write_now`. Everything else is the reactor's.
 
     Args:
         reactor: With file descriptors.
