@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 from hpack import Encoder
@@ -26,62 +28,55 @@ GET: Fields = ((b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/"), (
 POST: Fields = ((b":method", b"POST"), *GET[1:])
 
 
-class Client:
-    """Speaks frames with a server.
-
-    Args:
-        application: The server's.
-        settings: What the client says in its first SETTINGS.
-        greet: Whether it says anything by itself.
-        wire_settings: For the `Wire`.
+class Speaker(ABC):
+    """A client that speaks frames, and keeps what comes back.
 
     Attributes:
-        wire: The connection.
         got: The frames that came so far.
         encoder: Of header blocks.
     """
 
-    def __init__(
-        self,
-        application: Application,
-        settings: dict[int, int] | None = None,
-        *,
-        greet: bool = True,
-        **wire_settings: Any,
-    ) -> None:
-        self.wire = Wire(application, alpn=b"h2", **wire_settings)
+    def __init__(self) -> None:
         self.encoder = Encoder()
         self.got: list[Frame] = []
         self._decoder = Decoder()
-        self._read = 0
-        if greet:
-            self.send_bytes(PREFACE, SettingsFrame(0, settings=settings or {}).serialize())
+        self._rest = b""
+
+    @abstractmethod
+    def send_bytes(self, *pieces: bytes) -> list[Frame]:
+        """Send pieces as they are; returns the frames that came back, as far as they are there."""
+
+    @abstractmethod
+    def until(self, condition: Callable[[], object]) -> None:
+        """Read until something holds; fail where it does not in the end."""
 
     @property
+    @abstractmethod
     def ended(self) -> bool:
         """Whether the server has closed."""
-        return bool(self.wire.ended)
+
+    def greet(self, settings: dict[int, int] | None = None) -> None:
+        """Send the preface and the first SETTINGS."""
+        self.send_bytes(PREFACE, SettingsFrame(0, settings=settings or {}).serialize())
 
     def send(self, *frames: Frame) -> list[Frame]:
-        """Send frames in one read of the server's; returns those that came back for them."""
+        """Send frames in one piece; returns those that came back for them, as far as they are there."""
         return self.send_bytes(b"".join(frame.serialize() for frame in frames))
 
-    def send_bytes(self, *pieces: bytes) -> list[Frame]:
-        """Send pieces as they are, each in one read; returns the frames that came back."""
-        self.wire.send(*pieces)
-        return self.read()
-
-    def read(self) -> list[Frame]:
-        """Return the frames that came since the last time."""
+    def take(self, data: bytes) -> list[Frame]:
+        """Take bytes from the server; returns the frames that are complete with them."""
         new = []
-        data = self.wire.transport.written
-        while len(data) - self._read >= 9:
-            frame, length = Frame.parse_frame_header(memoryview(data)[self._read : self._read + 9])
-            frame.parse_body(memoryview(data)[self._read + 9 : self._read + 9 + length])
-            self._read += 9 + length
+        view = memoryview(self._rest + data)
+        while len(view) >= 9:
+            frame, length = Frame.parse_frame_header(view[:9])
+            if len(view) < 9 + length:
+                break
+            frame.parse_body(view[9 : 9 + length])
+            view = view[9 + length :]
             if isinstance(frame, HeadersFrame):
-                frame.fields = tuple(map(tuple, self._decoder.decode(frame.data, raw=True)))
+                frame.fields = tuple((name, value) for name, value in self._decoder.decode(frame.data, raw=True))
             new.append(frame)
+        self._rest = bytes(view)
         self.got += new
         return new
 
@@ -127,6 +122,55 @@ class Client:
     def goaway_code(self) -> int | None:
         """The code with which the connection was ended."""
         return next((frame.error_code for frame in reversed(self.got) if isinstance(frame, GoAwayFrame)), None)
+
+
+class Client(Speaker):
+    """Speaks with a server on a short wire.
+
+    Args:
+        application: The server's.
+        settings: What the client says in its first SETTINGS.
+        greet: Whether it says anything by itself.
+        wire_settings: For the `Wire`.
+
+    Attributes:
+        wire: The connection.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        settings: dict[int, int] | None = None,
+        *,
+        greet: bool = True,
+        **wire_settings: Any,
+    ) -> None:
+        super().__init__()
+        self.wire = Wire(application, alpn=b"h2", **wire_settings)
+        self._read = 0
+        if greet:
+            self.greet(settings)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server has closed."""
+        return bool(self.wire.ended)
+
+    def send_bytes(self, *pieces: bytes) -> list[Frame]:
+        """Send pieces as they are, each in one read; returns the frames that came back."""
+        self.wire.send(*pieces)
+        return self.read()
+
+    def read(self) -> list[Frame]:
+        """Return the frames that came since the last time."""
+        new = self.wire.transport.written[self._read :]
+        self._read += len(new)
+        return self.take(new)
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Check that something holds: on this wire there is nothing to wait for."""
+        self.read()
+        assert condition()
 
 
 def data(number: int, content: bytes = b"", *, end: bool = False, **others: Any) -> DataFrame:

@@ -116,7 +116,7 @@ class HTTP2Connection(Protocol):
     def readConnectionLost(self) -> None:
         """The client sends no more; what it has asked for it gets."""
         for stream in list(self.streams.values()):
-            if stream.incoming is not None and not stream.incoming.ended:
+            if not stream.client_ended:
                 self.reset(stream.number, Code.CANCEL)
                 stream.lose()
         self.leave()

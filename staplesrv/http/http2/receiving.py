@@ -161,6 +161,9 @@ class Receiver:
             self._requests.skip(block)
             self._on_closed(number)
             return
+        if stream.client_ended:
+            self._requests.skip(block)
+            raise StreamFault(Code.STREAM_CLOSED)
         trailers = self._requests.read_trailers(block)
         if not ended:
             raise StreamFault(Code.PROTOCOL_ERROR)  # RFC 9113 §8.1

@@ -81,6 +81,11 @@ class Stream(Exchange):
 
     # What the connection calls.
 
+    @property
+    def client_ended(self) -> bool:
+        """Whether the client sends no more on this stream."""
+        return self.incoming is None or self.incoming.ended
+
     def begin(self) -> None:
         """Have the application answer."""
         try:
@@ -159,7 +164,7 @@ class Stream(Exchange):
         """Take note that the response is out to its end."""
         if self._tunnels and self.incoming is not None:
             return  # the client may go on
-        if self.incoming is not None and not self.incoming.ended:
+        if not self.client_ended:
             # RFC 9113 §8.1: what is left of the request is of no interest.
             self._carrier.reset(self.number, Code.NO_ERROR)
         self._carrier.patience.earn(SERVED)
