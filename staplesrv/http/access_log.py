@@ -70,7 +70,7 @@ def combined_line(exchange: Exchange, now: float, duration: float) -> bytes:
         _time_of_day(int(now)),
         escaped(request.method),
         escaped(request.target),
-        request.version.encode(),
+        b"2.0" if request.version == "2" else request.version.encode(),
         exchange.status or 499,
         exchange.sent,
         escaped(request.field(b"referer") or b"-"),

@@ -128,7 +128,8 @@ class Contents:
     def _proxy(self, content: Backends, place: Place) -> Application:
         tls = BackendTLS(content.ca_file)
         try:
-            tls.load()
+            if any(address.scheme == "https" for address in content.addresses):
+                tls.load()
         except OperatorError as error:
             raise place.error("backends", f"ca_file: {error.where}: {error.problem}", error.advice) from error
         settings = content.settings

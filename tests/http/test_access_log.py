@@ -39,6 +39,11 @@ def test_a_combined_line_is_what_log_readers_know_with_more_at_its_end() -> None
     )
 
 
+def test_http2_is_written_as_other_servers_write_it() -> None:
+    """With a minor version, which it does not have."""
+    assert b'"GET / HTTP/2.0" ' in combined_line(FakeExchange(request(version="2")), NOON, 0)
+
+
 def test_what_is_not_known_is_a_dash() -> None:
     """No address on a UNIX socket, no TLS on a plain one, no fields."""
     line = combined_line(answered(connection=UNKNOWN), NOON, 0)
