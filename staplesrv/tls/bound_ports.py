@@ -23,6 +23,7 @@ from staplesrv.tls.connections import Connections
 from staplesrv.tls.context_factory import ContextFactory
 from staplesrv.tls.memory_tls import MemoryTLSFactory
 from staplesrv.tls.port import TLSPort
+from staplesrv.tls.preamble import MakePreamble
 
 
 @implementer(IListeningPort)
@@ -83,24 +84,37 @@ class BoundPorts:
         self._factory.wrapped = factory
         self._listen(lambda bound: bound.adopt(self._reactor))
 
-    def listen_tls(self, factory: IProtocolFactory, context_factory: ContextFactory, connections: Connections) -> None:
+    def listen_tls(
+        self,
+        factory: IProtocolFactory,
+        context_factory: ContextFactory,
+        connections: Connections,
+        *,
+        make_preamble: MakePreamble | None = None,
+    ) -> None:
         """Listen on every socket, and serve with TLS. The one place that picks the transport.
 
         Args:
             factory: Makes the protocols.
             context_factory: Makes the TLS connections under them.
             connections: Holds clients to the limits.
+            make_preamble: What to expect before the handshake.
 
         Raises:
-            OperatorError: another process was faster. Everything is closed then.
+            OperatorError: another process was faster, or there is no place for a preamble here. Everything is closed
+                then.
         """
         self._factory.wrapped = MemoryTLSFactory(context_factory, factory, connections, self._reactor)
 
         def serve(bound: BoundSocket) -> IListeningPort:
             if bound.factory is self._factory and IReactorFDSet.providedBy(self._reactor):
-                port = TLSPort(self._reactor, bound.socket, factory, context_factory, connections)
+                port = TLSPort(
+                    self._reactor, bound.socket, factory, context_factory, connections, make_preamble=make_preamble
+                )
                 port.startListening()
                 return port
+            if make_preamble is not None:
+                raise OperatorError(self.where, "has no place for what comes before the handshake", "use tcp: or unix:")
             # Something stands between the socket and TLS (`haproxy:`), or there are no file descriptors.
             return bound.adopt(self._reactor)
 

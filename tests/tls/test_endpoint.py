@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tls.hand_reactor import HandReactor
 from tls.place import Place
+from tls.world import World
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
@@ -25,8 +27,10 @@ from zope.interface.verify import verifyObject
 from staplesrv.errors import OperatorError
 from staplesrv.tls.binder import BACKLOG, Binder
 from staplesrv.tls.bound_ports import BoundPorts
+from staplesrv.tls.connections import Connections
 from staplesrv.tls.endpoint import StapleServerEndpoint
 from staplesrv.tls.endpoint_parser import StapleEndpointParser
+from staplesrv.tls.limits import Limits
 
 
 class FakePort:
@@ -205,6 +209,16 @@ class TestBoundPorts:
         ports = BoundPorts.bind(reactor, "tcp:0:interface=127.0.0.1")
         with socket.create_server(("127.0.0.1", ports.addresses[0][1])), pytest.raises(OperatorError, match="in use"):
             ports.listen(Hello())
+        assert not ports.addresses
+        assert not reactor.ports
+
+    def test_no_place_for_a_preamble(self, reactor: FakeReactor, world: World) -> None:
+        """What comes before a handshake is read where TLS is straight on the socket, and refused elsewhere."""
+        ports = BoundPorts.bind(reactor, "haproxy:tcp:0:interface=127.0.0.1")
+        context_factory = world.factory(world.site(world.ca.issue("a.example")))
+        connections = Connections(Limits(), HandReactor())
+        with pytest.raises(OperatorError, match="no place for what comes before"):
+            ports.listen_tls(Hello(), context_factory, connections, make_preamble=lambda _: None)
         assert not ports.addresses
         assert not reactor.ports
 
