@@ -15,20 +15,38 @@ _LIMITS = Limits(headers=HEAD_BYTES)
 class Answer(Response):
     """A whole answer. Its fields are not checked once more: `parse_head` lets nothing pass that can't be sent.
 
+    What the HTTP versions make of it is the head's, and made once for all answers that have the same.
+
     Args:
         head: Of the answer.
         data: Its content.
     """
 
     def __init__(self, head: ResponseHead, data: bytes) -> None:
-        # With an answer to HEAD: what the content would have.
-        super().__init__(head.status, (), data, length=max(head.length, len(data)))
+        # With an answer to HEAD, the length is that of the content that there would be.
+        super().__init__(head.status, (), data, length=max(head.length, 0))
+        self._head = head
         self.fields = head.fields
 
+    @property
+    def lines(self) -> bytes:
+        """As HTTP/1.1 sends them."""
+        return self._head.lines
 
-def streamed_fields(head: ResponseHead) -> Fields:
-    """Return the fields of an answer whose content follows, Content-Length where it is known."""
-    return head.fields if head.length < 0 else (*head.fields, (b"Content-Length", b"%d" % head.length))
+    @property
+    def lower_fields(self) -> Fields:
+        """As HTTP/2 sends them."""
+        return self._head.lower_fields
+
+    @property
+    def whole_fields(self) -> Fields:
+        """Content-Length included."""
+        return self._head.whole_fields
+
+    @property
+    def names(self) -> frozenset[bytes]:
+        """In lower case."""
+        return self._head.names
 
 
 def content(length: int) -> Body:

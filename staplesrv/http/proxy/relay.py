@@ -19,7 +19,7 @@ from staplesrv.deadlines import Deadlines
 from staplesrv.http.exchange import Exchange
 from staplesrv.http.fields import Fields
 from staplesrv.http.pages import page
-from staplesrv.http.proxy.answer import Answer, streamed_fields
+from staplesrv.http.proxy.answer import Answer
 from staplesrv.http.proxy.backend import Backend
 from staplesrv.http.proxy.backends import Backends, Timed
 from staplesrv.http.proxy.connection import BackendConnection, Broken
@@ -44,27 +44,23 @@ class Relay:
         key: Of WebSocket, where it is the proxy's own.
     """
 
-    __slots__ = (
-        "_backend",
-        "_backend_ended",
-        "_backends",
-        "_blocked",
-        "_client_ended",
-        "_connecting",
-        "_connection",
-        "_deadlines",
-        "_exchange",
-        "_fresh",
-        "_head",
-        "_key",
-        "_outgoing",
-        "_over",
-        "_sent",
-        "_tried",
-        "_tunnel",
-        "_upgrade",
-        "_waiting",
-    )
+    # What is the same for most of them is not set for each.
+    _backend: Backend | None = None
+    _connection: BackendConnection | None = None
+    _connecting: Deferred[None] | None = None
+    _deadlines: Deadlines[Timed] | None = None
+    _tried: frozenset[Backend] = frozenset()
+    _fresh = False
+    """No kept connection is tried any more."""
+    _waiting = b""
+    """Content that came before there was a connection."""
+    _sent = False
+    """Content was sent, and is not here any more."""
+    _blocked = False
+    _tunnel = False
+    _client_ended = False
+    _backend_ended = False
+    _over = False
 
     def __init__(
         self, backends: Backends, exchange: Exchange, head: bytes, *, upgrade: bytes = b"", key: bytes = b""
@@ -76,18 +72,6 @@ class Relay:
         self._key = key
         # What follows an upgrade is no content, and comes when the backend has agreed.
         self._outgoing = Outgoing(0 if upgrade else exchange.request.length)
-        self._backend: Backend | None = None
-        self._connection: BackendConnection | None = None
-        self._connecting: Deferred[None] | None = None
-        self._deadlines: Deadlines[Timed] | None = None
-        self._tried: set[Backend] = set()
-        self._fresh = False
-        self._waiting: list[bytes] = []
-        self._sent = False
-        self._blocked = False
-        self._tunnel = False
-        self._client_ended = self._backend_ended = False
-        self._over = False
 
     def begin(self) -> bool:
         """Ask a backend; tell whether the exchange goes on."""
@@ -165,7 +149,7 @@ class Relay:
         if self._backend is not None:
             self._backend.answered()
         self._wait(self._backends.idling)
-        self._exchange.start(head.status, streamed_fields(head))
+        self._exchange.start(head.status, head.whole_fields)
 
     def switched(self, head: ResponseHead) -> None:
         """Make a tunnel of the exchange.
@@ -207,7 +191,7 @@ class Relay:
         # What was kept may be closed at any time, without anybody being to blame.
         stale = connection.used and why is Broken.CLOSED and not self._exchange.status
         if not stale:
-            self._tried.add(backend)
+            self._tried |= {backend}
             if not self._tunnel:
                 backend.broke()
         if why is Broken.CLOSED and not self._exchange.status and not self._sent and self._repeatable:
@@ -280,7 +264,7 @@ class Relay:
         late = failure.check(NoTimeLeft, ConnectTimeout)  # type: ignore[no-untyped-call]
         backend.unreachable("no time left" if late else failure.getErrorMessage())
         self._release()
-        self._tried.add(backend)
+        self._tried |= {backend}
         self._ask_another(504 if late else 502)
 
     def _ask_another(self, status: int) -> None:
@@ -298,8 +282,8 @@ class Relay:
             self._wait(self._backends.answering)
         connection.begin(self, self._head, method=method, complete=complete, upgrade=self._upgrade)
         if self._waiting:
-            waiting, self._waiting = self._waiting, []
-            self._pass(b"".join(waiting))
+            waiting, self._waiting = self._waiting, b""
+            self._pass(waiting)
             if self._outgoing.complete:
                 self._request_complete()
 
@@ -308,7 +292,7 @@ class Relay:
         if not data:
             return
         if self._connection is None:
-            self._waiting.append(data)
+            self._waiting += data
         else:
             self._sent = True
             self._connection.send(data)

@@ -11,6 +11,7 @@ compressed answers (nginx: `gzip_proxied`), and no other server of this kind sen
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from functools import lru_cache
 
 from staplesrv.http.fields import Fields, is_token, is_value, members
@@ -32,7 +33,7 @@ _IN_HEADS_ALONE = frozenset(
     {b"authorization", b"cookie", b"content-type", b"content-encoding", b"content-range", b"range", b"trailer"}
 )
 _UNREMARKABLE = frozenset({b"close", b"keep-alive", b"upgrade", b"te", b"http2-settings"})
-"""What Connection names without making another field one of the connection's."""
+"""What Connection says most of the time, none of which is passed on anyway."""
 
 _START = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [!-~]+ HTTP/1\.1")
 
@@ -67,17 +68,27 @@ def request_head(
         BadRequest: there would be two readings of it.
     """
     start = b"%s %s HTTP/1.1" % (b"GET" if key else request.method, request.target)
-    fields = [b"%s: %s" % field for field in request.fields if passes(field[0], trusted)]
-    if request.field(b"connection") is not None:
-        named = set(members(request.fields, b"connection")) - _UNREMARKABLE
-        fields = [line for line in fields if line.partition(b":")[0] not in named] if named else fields
-    lines = [start, b"Host: " + host, *fields, *forwarded, *_framing(request, upgrade, key)]
+    named = _named(request.fields)
+    lines = [start, b"Host: " + host]
+    for name, value in request.fields:
+        if passes(name, trusted) and name not in named:
+            lines.append(name + b": " + value)
+    lines += forwarded
+    lines += _framing(request, upgrade, key)
     head = b"\r\n".join(lines)
     # All of it was checked before, by each HTTP version for itself. These are the bytes that go out.
     ends = len(lines) - 1
     if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head or _START.fullmatch(start) is None:
         raise BadRequest("a line within a line")
     return head + b"\r\n\r\n"
+
+
+def _named(fields: Fields) -> Collection[bytes]:
+    """The fields that Connection makes the connection's own."""
+    for name, value in fields:
+        if name == b"connection" and value.lower() not in _UNREMARKABLE:
+            return frozenset(members(fields, b"connection"))
+    return ()
 
 
 @lru_cache(maxsize=1024)
@@ -119,7 +130,7 @@ def _framing(request: Request, upgrade: bytes, key: bytes) -> list[bytes]:
     if request.expects_continue:
         lines.append(b"Expect: 100-continue")
     # RFC 9110 §10.1.4: whoever takes trailers says so, and that it is about the connection.
-    if b"trailers" in members(request.fields, b"te"):
+    if _takes_trailers(request.fields):
         options.append(b"TE")
         lines.append(b"TE: trailers")
     if options:
@@ -127,3 +138,7 @@ def _framing(request: Request, upgrade: bytes, key: bytes) -> list[bytes]:
     if key:
         lines.append(b"Sec-WebSocket-Key: " + key)
     return lines
+
+
+def _takes_trailers(fields: Fields) -> bool:
+    return any(name == b"te" and b"trailers" in members(fields, b"te") for name, _ in fields)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from staplesrv.http.fields import Fields
+from staplesrv.http.response import field_lines, status_line
 
 HEAD_BYTES = 65_536
 """What an answer's head may have. Twice what clients may send: cookies and policies are written by servers."""
@@ -14,10 +16,19 @@ _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xf
 _FIELD = re.compile(rb"(?m)^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)\r\n")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
+_REMEMBERED_BYTES = 2048
+"""Heads that are no longer than this are remembered: 512 of them, a MiB in all."""
+
 _CONNECTIONS_OWN = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te", b"content-length"}
 )
+_SERVERS = frozenset({b"server", b"date"})
+"""Written anew by the server, as nginx does: what a backend runs is nobody's business."""
+
 _UNREMARKABLE = frozenset({b"close", b"keep-alive", b"upgrade"})
+_FINAL = 200
+_WITHOUT_CONTENT = frozenset({204, 304})
+
 UNTIL_CLOSE = -1
 CHUNKED = -2
 
@@ -26,13 +37,13 @@ class BadAnswer(ValueError):
     """What a backend sent is no answer that has one reading."""
 
 
-@dataclass(slots=True)
+@dataclass(eq=False)
 class ResponseHead:
-    """The head of an answer. Not to be changed; not frozen, since that costs more than all of its making.
+    """The head of an answer. Never changed: the same one may be another answer's, too.
 
     Args:
         status: From 100 to 599.
-        fields: What is passed on: in order, names as they came, nothing of the connection's own.
+        fields: What is passed on: in order, names as they came; nothing of the connection's own, no Server, no Date.
         length: Bytes of content that follow; `CHUNKED`, or `UNTIL_CLOSE`. What Content-Length says too, also where no
             content follows.
         keeps: The backend keeps the connection, as far as it says.
@@ -45,13 +56,35 @@ class ResponseHead:
     keeps: bool
     upgrade: bytes
 
+    @cached_property
+    def whole_fields(self) -> Fields:
+        """The fields as the client gets them: Content-Length too, where there is one and the status has content."""
+        if self.length < 0 or self.status < _FINAL or self.status in _WITHOUT_CONTENT:
+            return self.fields
+        return (*self.fields, (b"Content-Length", b"%d" % self.length))
+
+    @cached_property
+    def lines(self) -> bytes:
+        """The status line and the fields as an HTTP/1.1 client gets them; no empty line."""
+        return status_line(self.status) + field_lines(self.whole_fields)
+
+    @cached_property
+    def lower_fields(self) -> Fields:
+        """The fields as an HTTP/2 client gets them."""
+        return tuple((name.lower(), value) for name, value in self.whole_fields)
+
+    @cached_property
+    def names(self) -> frozenset[bytes]:
+        """The names of its fields, in lower case."""
+        return frozenset(name.lower() for name, _ in self.fields)
+
     def has_content(self, method: bytes) -> bool:
         """Tell whether content follows; RFC 9112 §6.3, first and second item.
 
         Args:
             method: Of the request.
         """
-        return method != b"HEAD" and self.status >= 200 and self.status not in {204, 304}  # noqa: PLR2004 - the RFC's
+        return method != b"HEAD" and self.status >= _FINAL and self.status not in _WITHOUT_CONTENT
 
 
 def parse_head(data: bytes) -> ResponseHead:
@@ -64,6 +97,19 @@ def parse_head(data: bytes) -> ResponseHead:
         BadAnswer: it has no reading, or more than one: folded lines (RFC 9112 §5.2), lone CR or LF, space before a
             colon, two lengths, a length beside a transfer coding, another coding than chunked.
     """
+    return _remembered(data) if len(data) <= _REMEMBERED_BYTES else _parse(data)
+
+
+@lru_cache(maxsize=512)
+def _remembered(data: bytes) -> ResponseHead:
+    """Read a head that may have come before: within a second a backend says the same of the same thing.
+
+    0.2 us instead of 6, and what is made of it for the client is there already; one that is new costs 0.4 more.
+    """
+    return _parse(data)
+
+
+def _parse(data: bytes) -> ResponseHead:
     status = _STATUS.match(data)
     if status is None:
         raise BadAnswer("status line")
@@ -81,7 +127,7 @@ def parse_head(data: bytes) -> ResponseHead:
                     raise BadAnswer("two lengths")
                 value = own[lower] + b"," + value  # noqa: PLW2901 - RFC 9110 §5.3: a list in several lines
             own[lower] = value.strip(b" \t")
-        else:
+        elif lower not in _SERVERS:
             passed.append((name, value.strip(b" \t")))
     modern = status[1] == b"1"
     length = _length(own, modern=modern)

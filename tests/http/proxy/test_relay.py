@@ -625,3 +625,11 @@ def test_busy_backends_get_idle_again() -> None:
         else:
             getattr(passage.line, end)()
     assert passage.proxy._backends._backends[0].busy == 0
+
+
+def test_what_a_backend_runs_is_nobodys_business() -> None:
+    """Server and Date are the server's own, which each HTTP version adds; as nginx has it."""
+    passage = Passage()
+    exchange = passage.get()
+    passage.line.say(b"HTTP/1.1 200 OK\r\nServer: Old/1.0\r\nDate: then\r\nContent-Length: 0\r\n\r\n")
+    assert exchange.told.fields == ((b"Content-Length", b"0"),)
