@@ -6,22 +6,34 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.python.threadpool import ThreadPool
 
 from staplesrv import sources
 from staplesrv.errors import OperatorError
 from staplesrv.http.exchange import NO_FIELDS, Application, FieldLines
-from staplesrv.http.proxy.dialling import Dialler
+from staplesrv.http.proxy.dialling import Dialler, EagerReactor
 from staplesrv.http.proxy.proxy import Proxy
+from staplesrv.http.redirect import Redirect
 from staplesrv.http.static.files import Static
+from staplesrv.http.tunnel import Tunnel
 from staplesrv.http.twisted_web.application import TwistedWeb
 from staplesrv.http.wsgi.application import Wsgi
 from staplesrv.server.backend_tls import BackendTLS
-from staplesrv.server.configuration.content import Backends, Content, Folder, Resource, WsgiCallable
+from staplesrv.server.configuration.content import (
+    Backends,
+    Content,
+    Folder,
+    RedirectTo,
+    Resource,
+    TunnelEnd,
+    WsgiCallable,
+)
 from staplesrv.server.configuration.place import Place
 from staplesrv.server.configuration.site import Site
 from staplesrv.server.daemon_threads import daemon_pool
-from staplesrv.server.hosts import Behind
+from staplesrv.server.hosts import NO_HTTP, Behind
 from staplesrv.server.named_code import find_wsgi, make_resource
 from staplesrv.tls.site import SiteCertificate
 
@@ -94,6 +106,8 @@ class Contents:
             _close(application)
 
     def _behind(self, site: Site) -> Behind:
+        if isinstance(site.content, TunnelEnd):
+            return Behind(NO_HTTP, tunnel=self._tunnel(site.content).factory)
         return Behind(self._application(site), FieldLines(site.fields) if site.fields else NO_FIELDS, site.max_body)
 
     def _application(self, site: Site) -> Application:
@@ -123,7 +137,16 @@ class Contents:
             )
         if isinstance(content, Backends):
             return self._proxy(content, place)
-        raise place.error("", "has a content that is not served yet", "use static, proxy, resource or wsgi")
+        assert isinstance(content, RedirectTo)  # noqa: S101 - the last kind; code and tunnels are made elsewhere
+        return Redirect(content.url)
+
+    def _tunnel(self, end: TunnelEnd) -> Tunnel:
+        reactor = EagerReactor(self._reactor)
+        if end.path:
+            endpoint: IStreamClientEndpoint = UNIXClientEndpoint(reactor, end.path)  # type: ignore[no-untyped-call]  # Twisted's has no annotations
+        else:
+            endpoint = HostnameEndpoint(reactor, end.host, end.port)
+        return Tunnel(endpoint, self._reactor, where=str(end), says_who=end.says_who)
 
     def _proxy(self, content: Backends, place: Place) -> Application:
         tls = BackendTLS(content.ca_file)

@@ -9,15 +9,17 @@ from twisted.internet.defer import Deferred
 
 from staplesrv import sources
 from staplesrv.errors import OperatorError
-from staplesrv.http.exchange import Application
 from staplesrv.http.factory import HTTPFactory
 from staplesrv.http.limits import Limits
+from staplesrv.http.redirect import HttpsRedirect
 from staplesrv.server.configuration.listener import Listener
 from staplesrv.server.configuration.place import Place
 from staplesrv.server.connection_facts import ConnectionFacts
 from staplesrv.server.hosts import Hosts
+from staplesrv.server.plain_factory import PlainFactory
 from staplesrv.tls.bound_ports import BoundPorts
 from staplesrv.tls.connections import Connections
+from staplesrv.tls.preset import PresetName
 from staplesrv.tls.stapler import Stapler
 
 
@@ -83,11 +85,11 @@ class Door:
         Raises:
             OperatorError: another process was faster.
         """
-        self.factory = self._factory(house.hosts, house)
-        protocols = [name.encode() for name in self.listener.protocols]
-        context_factory = house.stapler.context_factory(protocols, preset=self.listener.tls)
         try:
-            self.ports.listen_tls(self.factory, context_factory, house.connections)
+            if self.listener.tls is None:
+                self._open_plain(house)
+            else:
+                self._open_tls(house, self.listener.tls)
         except OperatorError as error:
             raise _explained(error, self.place) from error
 
@@ -97,16 +99,27 @@ class Door:
             self.factory.stop()
         return self.ports.stopListening()
 
-    def _factory(self, application: Application, house: House) -> HTTPFactory:
-        return HTTPFactory(
-            application,
-            describe=ConnectionFacts,
-            clock=self.reactor,
-            wall_clock=house.wall_clock,
-            limits=house.limits,
-            protocols=self.listener.protocols,
-            raw=house.hosts.tunnel,
+    def _open_tls(self, house: House, preset: PresetName) -> None:
+        protocols = [name.encode() for name in self.listener.protocols]
+        context_factory = house.stapler.context_factory(protocols, preset=preset)
+        self.factory = HTTPFactory(
+            house.hosts, protocols=self.listener.protocols, raw=house.hosts.tunnel, **self._common(house)
         )
+        self.ports.listen_tls(self.factory, context_factory, house.connections)
+
+    def _open_plain(self, house: House) -> None:
+        application = HttpsRedirect(self.listener.https_port, self.listener.acme_challenges)
+        self.factory = PlainFactory(house.hosts.logged(application), house.connections, **self._common(house))
+        self.ports.listen(self.factory)
+
+    def _common(self, house: House) -> dict[str, Any]:
+        """What a factory takes with TLS and without."""
+        return {
+            "describe": ConnectionFacts,
+            "clock": self.reactor,
+            "wall_clock": house.wall_clock,
+            "limits": house.limits,
+        }
 
 
 def _explained(error: OperatorError, place: Place) -> OperatorError:

@@ -21,8 +21,8 @@ from staplesrv.tls.sni import SiteTable
 NOT_FOUND = 404
 MISDIRECTED = 421
 
-MakeTunnel = Callable[[Connection], IProtocolFactory]
-"""Makes what speaks on a connection whose bytes are not HTTP."""
+MakeTunnel = Callable[[Connection], Any]
+"""Makes what makes the protocol of a connection whose bytes are not HTTP: something with `buildProtocol`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,19 @@ class Page:
     def handle(self, exchange: Exchange) -> None:
         """Send it."""
         exchange.send(self.response)
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """An application whose exchanges are in an access log."""
+
+    application: Application
+    access_log: AccessLog
+
+    def handle(self, exchange: Exchange) -> Handler | None:
+        """Have it answer."""
+        self.access_log.begin(exchange)
+        return self.application.handle(exchange)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,8 +66,11 @@ class Behind:
     tunnel: MakeTunnel | None = None
 
 
+NO_HTTP = Page(page(MISDIRECTED))
+"""What a site whose connections are not HTTP answers to a request that came on another one's."""
+
 _NOTHING = Behind(Page(page(NOT_FOUND)))
-_ELSEWHERE = Behind(Page(page(MISDIRECTED)))
+_ELSEWHERE = Behind(NO_HTTP)
 
 
 class Front(Protocol):
@@ -121,6 +137,10 @@ class Hosts:
         site = cast("ConnectionFacts", connection).site
         behind = None if site is None else self.sites.get(site.loaded.certificate)
         return None if behind is None or behind.tunnel is None else behind.tunnel(connection)
+
+    def logged(self, application: Application) -> Application:
+        """Return an application whose exchanges are in the access log, beside those of the sites."""
+        return application if self._access_log is None else Logged(application, self._access_log)
 
     def _route(self, authority: bytes, facts: ConnectionFacts) -> _Route:
         table = self._front.table

@@ -19,7 +19,13 @@ class Visit(NamedTuple):
 
 
 async def visit(
-    port: int, path: str = "/", name: str = "localhost", host: str = "", alpn: Sequence[bytes] = ()
+    port: int,
+    path: str = "/",
+    name: str = "localhost",
+    host: str = "",
+    alpn: Sequence[bytes] = (),
+    *,
+    until: bytes = b"",
 ) -> Visit:
     """Connect to a port of this machine.
 
@@ -29,8 +35,9 @@ async def visit(
         name: The server name.
         host: For the Host header; the same where it is empty.
         alpn: Protocols to offer. Where HTTP/2 is chosen, nothing is asked for.
+        until: The client leaves when it has seen this, and when the server does.
     """
-    visited: Visit = await deferToThread(_visit, port, path, name, host or name, alpn)
+    visited: Visit = await deferToThread(_visit, port, path, name, host or name, alpn, until=until)
     return visited
 
 
@@ -48,7 +55,7 @@ def _knock(port: int) -> bool:
     return True
 
 
-def _visit(port: int, path: str, name: str, host: str, alpn: Sequence[bytes]) -> Visit:
+def _visit(port: int, path: str, name: str, host: str, alpn: Sequence[bytes], *, until: bytes) -> Visit:
     client = StapleClient(server_name=name, alpn=alpn)
     with socket.create_connection(("127.0.0.1", port), 10) as connection:
         while not client.done:
@@ -64,4 +71,6 @@ def _visit(port: int, path: str, name: str, host: str, alpn: Sequence[bytes]) ->
         while not client.closed and (data := connection.recv(65536)):
             client.incoming(data)
             answer += client.received()
+            if until and until in answer:
+                break
     return Visit(client.seen, answer)

@@ -66,12 +66,21 @@ class TunnelEnd:
     """What gets the bytes of whole connections.
 
     Args:
-        endpoint: `tcp:HOST:PORT` or `unix:PATH`.
-        send_proxy_protocol: Whether they begin with a PROXY protocol header.
+        host: A name or an address; empty where there is a path.
+        port: From 1 on; 0 where there is a path.
+        path: Of a UNIX socket.
+        says_who: Whether they begin with a PROXY protocol header, which says who the client is.
     """
 
-    endpoint: str
-    send_proxy_protocol: bool = False
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    says_who: bool = False
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        return f"tcp:[{self.host}]:{self.port}" if ":" in self.host else f"tcp:{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

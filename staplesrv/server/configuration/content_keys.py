@@ -12,6 +12,7 @@ import msgspec
 from staplesrv.errors import OperatorError
 from staplesrv.http.proxy.address import BackendAddress
 from staplesrv.http.proxy.settings import ProxySettings
+from staplesrv.http.redirect import Redirect
 from staplesrv.http.static.settings import StaticSettings
 from staplesrv.server.configuration.content import (
     Backends,
@@ -27,10 +28,14 @@ from staplesrv.server.configuration.paths import file_problem, folder_problem
 from staplesrv.server.configuration.place import Place
 from staplesrv.server.configuration.schema import ELSEWHERE, BackendsTable, FilesTable, SiteTable
 from staplesrv.server.configuration.table import read_table
-from staplesrv.staples.asking.url import BadURL, WebURL
 
 _ATTRIBUTE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
-_TUNNEL = re.compile(r"tcp:([^:\[\]\s]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}|unix:/[^\0]+")
+_TUNNEL = re.compile(
+    r"tcp:(?:(?P<name>[0-9A-Za-z._-]+)|\[(?P<address>[0-9A-Fa-f:.]+)\]):(?P<port>[0-9]{1,5})|unix:(?P<path>/[^\0]+)",
+    re.ASCII,
+)
+
+_MAX_PORT = 65535
 
 _BELONGS: Mapping[str, tuple[str, str]] = {
     "files": ("static", "the directory to serve"),
@@ -101,16 +106,19 @@ def _wsgi(table: SiteTable, place: Place, _: Path) -> WsgiCallable:
 
 def _tunnel(table: SiteTable, place: Place, _: Path) -> TunnelEnd:
     endpoint = table.tunnel or ""
-    if not _TUNNEL.fullmatch(endpoint):
+    match = _TUNNEL.fullmatch(endpoint)
+    if match is None or not (match["path"] or 0 < int(match["port"]) <= _MAX_PORT):
         raise place.error("tunnel", f"{endpoint[:100]!a} is no place", "write it like tcp:127.0.0.1:5432 or unix:/path")
-    return TunnelEnd(endpoint, bool(table.send_proxy_protocol))
+    says_who = bool(table.send_proxy_protocol)
+    if match["path"]:
+        return TunnelEnd(path=match["path"], says_who=says_who)
+    return TunnelEnd(match["name"] or match["address"], int(match["port"]), says_who=says_who)
 
 
 def _redirect(table: SiteTable, place: Place, _: Path) -> RedirectTo:
-    try:
-        return RedirectTo(str(WebURL.parse(table.redirect or "")))
-    except BadURL as error:
-        raise place.error("redirect", str(error), "give an http or https URL") from error
+    url = table.redirect or ""
+    _settings(lambda: Redirect(url), {}, place, "redirect")
+    return RedirectTo(url)
 
 
 _KINDS: Mapping[str, Callable[[SiteTable, Place, Path], Content]] = {

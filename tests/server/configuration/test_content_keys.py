@@ -76,14 +76,32 @@ def test_code_is_named_by_module_and_attribute() -> None:
 
 def test_a_tunnel_names_its_end() -> None:
     """And may say who the client is."""
-    assert content(tunnel="tcp:127.0.0.1:5432") == TunnelEnd("tcp:127.0.0.1:5432")
+    assert content(tunnel="tcp:127.0.0.1:5432") == TunnelEnd("127.0.0.1", 5432)
+    assert content(tunnel="tcp:[::1]:5432") == TunnelEnd("::1", 5432)
     got = content(tunnel="unix:/run/a.sock", send_proxy_protocol=True, protocols=["postgresql"])
-    assert got == TunnelEnd("unix:/run/a.sock", True)
+    assert got == TunnelEnd(path="/run/a.sock", says_who=True)
+
+
+@pytest.mark.parametrize("text", ["tcp:127.0.0.1:5432", "tcp:[::1]:5432", "tcp:db.example:1", "unix:/run/a b"])
+def test_a_tunnel_s_end_is_called_as_it_was_written(text: str) -> None:
+    """For the log."""
+    assert str(content(tunnel=text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "5432", "tcp:5432", "tcp:a:0", "tcp:a:65536", "tcp:::1:5", "tcp:[a]:1:2", "unix:a", "unix:/a\0", "tcp:ä:1"],
+)
+def test_a_tunnel_that_leads_nowhere_is_refused(text: str) -> None:
+    """With both ways to write it."""
+    said = refusal(tunnel=text)
+    assert said.startswith("tunnel: ")
+    assert said.endswith(" is no place; write it like tcp:127.0.0.1:5432 or unix:/path")
 
 
 def test_a_redirect_leads_somewhere() -> None:
     """To a URL."""
-    assert content(redirect="https://www.example.org") == RedirectTo("https://www.example.org/")
+    assert content(redirect="https://www.example.org") == RedirectTo("https://www.example.org")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +124,7 @@ def test_a_redirect_leads_somewhere() -> None:
         ({"static": "www", "files": {"cache_control": {"*": 1}}}, "files: cache_control: '*' is 1; give a table of"),
         ({"static": "www", "files": {"kept": 1}}, "files: kept: does not belong here; move it into [sites.backends]"),
         ({"wsgi": "a"}, "wsgi: 'a' names no attribute of a module; write it like \"package.module:attribute\""),
-        ({"redirect": "/a"}, "redirect: '/a': is neither http nor https; give an http or https URL"),
+        ({"redirect": "/a"}, "redirect: names no scheme and host to lead to; use a URL like"),
         ({"redirect": "https://a/", "wsgi": "a:b"}, "redirect: wsgi is there too; keep one of them"),
     ],
 )
