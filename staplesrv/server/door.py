@@ -17,6 +17,7 @@ from staplesrv.server.configuration.place import Place
 from staplesrv.server.connection_facts import ConnectionFacts
 from staplesrv.server.hosts import Hosts
 from staplesrv.server.plain_factory import PlainFactory
+from staplesrv.server.proxy_preamble import proxy_preambles
 from staplesrv.tls.bound_ports import BoundPorts
 from staplesrv.tls.connections import Connections
 from staplesrv.tls.preset import PresetName
@@ -100,12 +101,16 @@ class Door:
         return self.ports.stopListening()
 
     def _open_tls(self, house: House, preset: PresetName) -> None:
-        protocols = [name.encode() for name in self.listener.protocols]
+        # Who says HTTP/1.0 gets it from HTTP/1.1's side: curl does, and would be refused for having nothing in common.
+        older = ("http/1.0",) if "http/1.1" in self.listener.protocols else ()
+        protocols = [name.encode() for name in (*self.listener.protocols, *older)]
         context_factory = house.stapler.context_factory(protocols, preset=preset)
         self.factory = HTTPFactory(
             house.hosts, protocols=self.listener.protocols, raw=house.hosts.tunnel, **self._common(house)
         )
-        self.ports.listen_tls(self.factory, context_factory, house.connections)
+        trusted = self.listener.proxy_protocol_from
+        preambles = proxy_preambles(trusted) if trusted else None
+        self.ports.listen_tls(self.factory, context_factory, house.connections, make_preamble=preambles)
 
     def _open_plain(self, house: House) -> None:
         application = HttpsRedirect(self.listener.https_port, self.listener.acme_challenges)

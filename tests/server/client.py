@@ -26,6 +26,7 @@ async def visit(
     alpn: Sequence[bytes] = (),
     *,
     until: bytes = b"",
+    before: bytes = b"",
 ) -> Visit:
     """Connect to a port of this machine.
 
@@ -35,9 +36,10 @@ async def visit(
         name: The server name.
         host: For the Host header; the same where it is empty.
         alpn: Protocols to offer. Where HTTP/2 is chosen, nothing is asked for.
+        before: What is sent before the handshake.
         until: The client leaves when it has seen this, and when the server does.
     """
-    visited: Visit = await deferToThread(_visit, port, path, name, host or name, alpn, until=until)
+    visited: Visit = await deferToThread(_visit, port, path, name, host or name, alpn, until=until, before=before)
     return visited
 
 
@@ -55,9 +57,10 @@ def _knock(port: int) -> bool:
     return True
 
 
-def _visit(port: int, path: str, name: str, host: str, alpn: Sequence[bytes], *, until: bytes) -> Visit:
+def _visit(port: int, path: str, name: str, host: str, alpn: Sequence[bytes], *, until: bytes, before: bytes) -> Visit:
     client = StapleClient(server_name=name, alpn=alpn)
     with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(before)
         while not client.done:
             connection.sendall(client.outgoing())
             if not client.done:

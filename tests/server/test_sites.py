@@ -148,6 +148,15 @@ class SitesTests(ServedTestCase):
         await service.stopService()
         assert [line.split()[6] for line in self.log_lines()] == [challenge, "/a?b"]
 
+    async def test_a_proxy_in_front_says_who_the_client_is(self) -> None:
+        """Where the listener trusts it."""
+        self.code()
+        top = '[[listeners]]\nendpoint = "tcp:0:interface=127.0.0.1"\nproxy_protocol_from = ["127.0.0.0/8"]\n'
+        service = await self.started(self.write(top=top, site='resource = "sites_code:resource"'))
+        header = b"PROXY TCP4 203.0.113.7 192.0.2.2 4000 443\r\n"
+        visited = await visit(self.port(service), before=header)
+        assert visited.answer.endswith(b"203.0.113.7 in code")
+
     async def test_requests_are_in_the_access_log(self) -> None:
         """With what became of the staple."""
         service = await self.started(self.write(top=LISTEN + '[access_log]\nfile = "access.log"\nformat = "json"\n'))
