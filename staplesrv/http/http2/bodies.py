@@ -50,9 +50,9 @@ class Outgoing:
         self.size += len(data)
 
     def take(self, most: int) -> list[Piece]:
-        """Take bytes from the beginning, at most so many."""
+        """Take bytes from the beginning, at most so many; none where that is less than none."""
         pieces, taken = self._pieces, []
-        left = min(most, self.size)
+        left = max(0, min(most, self.size))
         self.size -= left
         while left:
             piece = pieces.popleft()

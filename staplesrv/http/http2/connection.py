@@ -20,20 +20,23 @@ from zope.interface import implementer
 
 from staplesrv.http.exchange import Connection
 from staplesrv.http.fields import Fields
-from staplesrv.http.http2 import bodies, frames, receiving, settings
+from staplesrv.http.http2 import bodies, frames, receiving, sending, settings
 from staplesrv.http.http2.blocks import encoded, status_block
 from staplesrv.http.http2.frames import LARGEST_WINDOW, Code, ConnectionFault, FrameReader
 from staplesrv.http.http2.patience import Patience
 from staplesrv.http.http2.receiving import Receiver
 from staplesrv.http.http2.sending import Sender
 from staplesrv.http.http2.stream import Stream
-from staplesrv.http.pages import page
 from staplesrv.http.request import Request
 
 if TYPE_CHECKING:
     from staplesrv.http.factory import HTTPFactory
 
 _MOST_RESET = 1000
+
+_EMPTY: Fields = ((b"content-length", b"0"),)
+
+_PIECES = sending.AT_ONCE // 65_536  # of those that `Limits.write_seconds` is for
 
 _FAREWELL = b"farewell"
 
@@ -157,7 +160,7 @@ class HTTP2Connection(Protocol):
         waited = now - self._waits_since
         limits, receiver = self.limits, self._receiver
         if self._closed or self.sender.blocked:
-            if waited > limits.write_seconds:
+            if waited > limits.write_seconds * _PIECES:
                 self.transport.abortConnection()
         elif receiver.in_block or not receiver.settled:
             if waited > limits.header_seconds:
@@ -186,9 +189,9 @@ class HTTP2Connection(Protocol):
     def refuse(self, number: int, status: int, *, ended: bool) -> None:
         """Answer a request that no application is to see."""
         self._factory.refused += 1
-        block = self.sender.start_block() + status_block(status) + encoded(page(status).lower_fields)
-        self.sender.put(frames.headers(number, block + self.server_block(), ended=False))
-        self.sender.put(frames.frame(frames.DATA, frames.END_STREAM, number, page(status).body))
+        # Without a page: DATA would have to wait for the client's windows.
+        block = self.sender.start_block() + status_block(status) + encoded(_EMPTY) + self.server_block()
+        self.sender.put(frames.headers(number, block, ended=True))
         if not ended:
             self.reset(number, Code.NO_ERROR)
 
@@ -221,6 +224,7 @@ class HTTP2Connection(Protocol):
     def forget(self, stream: Stream) -> None:
         """A stream is over."""
         del self.streams[stream.number]
+        self.sender.forget(stream)
         if not self.streams:
             self.wait()
             if self._leaving:

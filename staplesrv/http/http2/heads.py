@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 
 from staplesrv.http.authority import split
-from staplesrv.http.fields import Field, Fields, is_token
+from staplesrv.http.fields import Field, Fields, combined, is_token
+from staplesrv.http.http1.chunks import allowed_trailers
 from staplesrv.http.http2.frames import Code, StreamFault
 from staplesrv.http.request import Request
 from staplesrv.http.target import is_origin_form
@@ -18,9 +19,12 @@ _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 """RFC 9113 §8.2.1: no white space around it either."""
 
+BAD_REQUEST = 400
+EXPECTATION_FAILED = 417
+NOT_IMPLEMENTED = 501
+
 _PSEUDO = frozenset((b":method", b":scheme", b":authority", b":path", b":protocol"))
 _OF_CONNECTIONS = frozenset((b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"))
-_NOT_IN_TRAILERS = _OF_CONNECTIONS | {b"te", b"host", b"content-length", b"trailer", b"authorization", b"expect"}
 _LONGEST_LENGTH = 18
 """Digits: an exabyte less one."""
 
@@ -58,7 +62,7 @@ def read_head(fields: Fields, *, ended: bool) -> Request:
     if not is_token(method):
         raise _malformed()
     if method == b"CONNECT" and b":protocol" not in pseudo:
-        raise Refused(501)
+        raise Refused(NOT_IMPLEMENTED)
     _check_pseudo(pseudo, method)
     authority = _authority(pseudo, regular)
     return Request(
@@ -70,7 +74,7 @@ def read_head(fields: Fields, *, ended: bool) -> Request:
         # RFC 8441 §5: what follows an extended CONNECT is a tunnel's, not a body.
         0 if b":protocol" in pseudo else _content_length(regular, ended=ended),
         pseudo.get(b":protocol", b"").lower(),
-        not ended and any(name == b"expect" and value.lower() == b"100-continue" for name, value in regular),
+        not ended and _expects_continue(regular),
     )
 
 
@@ -83,7 +87,7 @@ def read_trailers(fields: Fields) -> Fields:
     if _count_pseudo(fields):
         raise _malformed()  # RFC 9113 §8.1
     _check(fields)
-    return tuple([(name, value) for name, value in fields if name not in _NOT_IN_TRAILERS])
+    return allowed_trailers(fields)
 
 
 def _malformed() -> StreamFault:
@@ -128,7 +132,7 @@ def _authority(pseudo: dict[bytes, bytes], fields: Fields) -> bytes:
     if len({host.lower() for host in hosts}) > 1 or len(hosts) > 1 + (named is not None):
         raise _malformed()
     if not hosts or split(hosts[0]) is None:
-        raise Refused(400)
+        raise Refused(BAD_REQUEST)
     return hosts[0]
 
 
@@ -139,6 +143,16 @@ def _joined(fields: Fields) -> list[Field]:
         return [field for field in fields if field[0] != b"host"]
     rest = [field for field in fields if field[0] not in {b"host", b"cookie"}]
     return [*rest, (b"cookie", b"; ".join(cookies))]
+
+
+def _expects_continue(fields: Fields) -> bool:
+    expectation = combined(fields, b"expect")
+    if expectation is None:
+        return False
+    # RFC 9110 §10.1.1.
+    if expectation.lower() != b"100-continue":
+        raise Refused(EXPECTATION_FAILED)
+    return True
 
 
 def _content_length(fields: Fields, *, ended: bool) -> int | None:

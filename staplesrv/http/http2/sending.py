@@ -13,7 +13,7 @@ from staplesrv.http.http2.frames import DATA, END_STREAM, FRAME_SIZE, LARGEST_WI
 from staplesrv.http.http2.patience import SENT, Patience
 from staplesrv.http.http2.stream import Stream
 
-_AT_ONCE = 128 * 1024
+AT_ONCE = 128 * 1024
 """Bytes that are handed to the transport at a time: then it has had the chance to say that it is full. It writes as
 many at a time."""
 
@@ -42,7 +42,7 @@ class Sender:
         self._out: list[Piece] = []
         self._collecting = False
         self._ready: deque[Stream] = deque()
-        self._starved: list[Stream] = []  # ready but for the connection's window
+        self._starved: dict[int, Stream] = {}  # ready but for the connection's window
         self._start = b""  # of the next header block
         self._unread = 0  # bytes written since the transport was full
         self._closed = False
@@ -65,7 +65,7 @@ class Sender:
                 stream.queued = False
                 if not stream.over:
                     written += self._send_frame(stream)
-                if written >= _AT_ONCE:
+                if written >= AT_ONCE:
                     written = 0
                     self._flush()
         finally:
@@ -138,7 +138,7 @@ class Sender:
         self.window += more
         if self.window > LARGEST_WINDOW:
             raise ConnectionFault(Code.FLOW_CONTROL_ERROR)
-        self._ready.extend(self._starved)
+        self._ready.extend(self._starved.values())
         self._starved.clear()
         self._go_on()
 
@@ -166,6 +166,10 @@ class Sender:
             self._ready.append(stream)
         self._go_on()
 
+    def forget(self, stream: Stream) -> None:
+        """A stream is over."""
+        self._starved.pop(stream.number, None)
+
     def start_block(self) -> bytes:
         """Return what begins the next header block."""
         start, self._start = self._start, b""
@@ -187,7 +191,7 @@ class Sender:
         if outgoing.size and most <= 0:
             if stream.window > 0:
                 stream.queued = True
-                self._starved.append(stream)
+                self._starved[stream.number] = stream
             return 0
         pieces = outgoing.take(most)
         size = sum(map(len, pieces))
