@@ -149,12 +149,12 @@ class Hosts:
     def _find(self, table: SiteTable[LiveSite] | None, host: bytes | None, facts: ConnectionFacts) -> Behind:
         if table is None:
             return _NOTHING
-        site = table.find(host)
-        # The first site is there for whatever name comes up. For any other, RFC 9110 §15.5.20: HTTP/2 clients send
-        # requests for every name of a certificate down one connection, whose staple says nothing of other certificates.
-        if site is not table.sites[0] and not _was_shown(site, facts):
+        site = None if host is None else table.named(host)
+        # RFC 9110 §15.5.20: HTTP/2 clients send requests for every name of a certificate down one connection, whose
+        # staple says nothing of other certificates. For a name that is nobody's the first site is there in any case.
+        if site is not None and not _was_shown(site, facts):
             return _ELSEWHERE
-        behind = self.sites.get(site.loaded.certificate, _NOTHING)
+        behind = self.sites.get((site or table.sites[0]).loaded.certificate, _NOTHING)
         return behind if behind.tunnel is None else _ELSEWHERE
 
 

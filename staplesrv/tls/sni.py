@@ -61,14 +61,17 @@ class SiteTable(Generic[SiteT]):
 
     def find(self, server_name: bytes | None) -> SiteT:
         """Return the site for a name as a client sent it: any bytes, or None."""
-        if server_name is None:
-            return self._default
+        site = None if server_name is None else self.named(server_name)
+        return self._default if site is None else site
+
+    def named(self, server_name: bytes) -> SiteT | None:
+        """Return the site that has a name; None where none has it, which is then the first one's to answer."""
         name = server_name.lower().removesuffix(b".")
         site = self._exact.get(name)
         if site is None:
             label, _, parent = name.partition(b".")
             site = self._wildcards.get(parent) if label else None
-        return self._default if site is None else site
+        return site
 
 
 def normal_name(text: str) -> bytes | None:

@@ -99,8 +99,9 @@ def test_the_handshake_s_site_answers(world: World) -> None:
 
 
 def test_another_certificate_s_site_is_misdirected(world: World) -> None:
-    """The staple that the client saw says nothing about this one."""
+    """The staple that the client saw says nothing about this one, be it the first site's."""
     assert world.ask(b"b.example", FIRST) == 421
+    assert world.ask(b"a.example", SECOND) == 421
 
 
 def test_a_client_that_named_no_server_asks_for_what_it_likes(world: World) -> None:

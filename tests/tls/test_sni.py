@@ -57,6 +57,14 @@ def test_find(server_name: bytes | None, site: Named) -> None:
     assert TABLE.find(server_name) is site
 
 
+def test_a_name_that_nobody_has_is_not_the_default_s() -> None:
+    """For those who have to tell a site that was asked for from one that answers in any case."""
+    table = SiteTable([EXACT, WILD])
+    assert table.named(b"WWW.example.org.") is EXACT
+    assert table.named(b"other.example.org") is WILD
+    assert table.named(b"unknown.example") is None
+
+
 @given(st.one_of(st.none(), st.binary(max_size=300)))
 def test_any_name(server_name: bytes | None) -> None:
     """Whatever bytes a client sends as a name, some site answers."""
