@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _HELD_BACK = {b"Connection", b"Content-Length", b"Keep-Alive", b"Proxy-Connection", b"Transfer-Encoding", b"Upgrade"}
 """Fields that are the HTTP version's, or made anew."""
 
+_REDIRECTS = 300
+
 _LOST = Failure(ConnectionLost("The request is over before its response was"))
 
 _log = Logger()
@@ -59,6 +61,7 @@ class Channel:
         self._producer: IPushProducer | Pulled | None = None
         self._paused = False
         self._over = False
+        self._transport: WebTransport | None = None
 
     def process(self, content: IO[bytes] | None = None) -> bool:
         """Have a resource answer.
@@ -84,8 +87,9 @@ class Channel:
 
     @cached_property
     def transport(self) -> WebTransport:
-        """What resources may know of a connection."""
-        return WebTransport(self)
+        """What resources may know of a connection. Some take it away for themselves."""
+        self._transport = WebTransport(self)
+        return self._transport
 
     # What Twisted's Request calls.
 
@@ -150,13 +154,22 @@ class Channel:
         """Return the address that it connected to."""
         return self.transport.getHost()
 
+    def _protocolUpgradeForWebsockets(self, protocol: Any) -> None:
+        # What Twisted's own WebSocketResource calls.
+        self.transport.protocol = protocol
+        protocol.makeConnection(self.transport)
+
     # What the exchange calls.
 
     def body(self, data: bytes) -> None:
-        """Ignore what can't be: there was no body."""
+        """Hand on what comes for who has taken the connection over; there is no other body here."""
+        if self._transport is not None and self._transport.protocol is not None:
+            self._transport.protocol.dataReceived(data)
 
-    def body_end(self, trailers: Fields) -> None:
-        """There was none."""
+    def body_end(self, trailers: Fields) -> None:  # noqa: ARG002 - there are none
+        """Tell who has taken the connection over."""
+        if self._transport is not None and self._transport.protocol is not None:
+            self._transport.client_ended()
 
     def pause(self) -> None:
         """Pause the producer."""
@@ -176,6 +189,8 @@ class Channel:
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.stopProducing()
+        if self._transport is not None:
+            self._transport.lost(_LOST)
         if request is not None:
             request.connectionLost(_LOST)
 
@@ -194,6 +209,8 @@ class Channel:
 
     def _send(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a response of which nothing is missing."""
+        if self._is_no_tunnel(status):
+            return
         length = headers.getRawHeaders(b"content-length")
         head = self.exchange.request.method == b"HEAD"
         if head or not (length is None or length == [b"%d" % len(body)]):
@@ -209,6 +226,8 @@ class Channel:
 
     def _start(self, status: int, headers: Headers) -> bool:
         """Begin a response; tell whether that can be sent."""
+        if self._is_no_tunnel(status):
+            return False
         length = headers.getRawHeaders(b"content-length", [])
         fields = _fields(headers) + tuple((b"Content-Length", value) for value in length)
         try:
@@ -217,6 +236,14 @@ class Channel:
             self._refused(error)
             return False
         return True
+
+    def _is_no_tunnel(self, status: int) -> bool:
+        """Refuse a tunnel, if it was one that was asked for: RFC 9110 §9.3.6 would take 2xx for one that is open."""
+        refused = self.exchange.request.method == b"CONNECT" and status < _REDIRECTS
+        if refused:
+            self._over = True
+            self.exchange.send(page(501))
+        return refused
 
     def _refused(self, error: BadResponse) -> None:
         _log.error("{resource} made a response that can't be sent: {error}", resource=self.site.resource, error=error)

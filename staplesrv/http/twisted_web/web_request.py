@@ -20,7 +20,7 @@ from twisted.web.http_headers import Headers
 
 from staplesrv.http.pages import page, page_with
 from staplesrv.http.response import Response
-from staplesrv.http.twisted_web.web_transport import address
+from staplesrv.http.twisted_web.web_transport import address, as_handshake
 
 if TYPE_CHECKING:
     from staplesrv.http.twisted_web.channel import Channel
@@ -54,7 +54,7 @@ class WebRequest(server.Request):
 
     def __init__(self, channel: Channel, content: IO[bytes]) -> None:
         exchange = channel.exchange
-        request = exchange.request
+        request = as_handshake(exchange.request)
         self.channel = self._behind = channel  # the former is taken away once all is said
         self._fields = request.fields
         self._facts = exchange.connection

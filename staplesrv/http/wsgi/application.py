@@ -10,6 +10,7 @@ from twisted.python.threadpool import ThreadPool
 
 from staplesrv.http.exchange import Exchange, Handler
 from staplesrv.http.odd_target import answer_to_odd_target
+from staplesrv.http.pages import page
 from staplesrv.http.spool import Spool
 from staplesrv.http.wsgi.call import Call
 
@@ -35,6 +36,10 @@ class Wsgi:
         """Call it, now, or once the request's body is there."""
         if (answer := answer_to_odd_target(exchange.request)) is not None:
             exchange.send(answer)
+            return None
+        if exchange.request.method == b"CONNECT":
+            # RFC 8441: it asks for a tunnel, and any 2xx would be one.
+            exchange.send(page(501))
             return None
         call = Call(exchange, self._application, self._reactor, self._threads)
         if exchange.request.length != 0:

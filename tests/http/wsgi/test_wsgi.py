@@ -269,7 +269,8 @@ def test_fields_of_the_connection_are_the_versions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "method", "status"), [(b"/%00", b"GET", 400), (b"*", b"OPTIONS", 204), (b"*", b"GET", 405)]
+    ("target", "method", "status"),
+    [(b"/%00", b"GET", 400), (b"*", b"OPTIONS", 204), (b"*", b"GET", 405), (b"/", b"CONNECT", 501)],
 )
 def test_odd_targets_are_no_matter_of_the_callable(target: bytes, method: bytes, status: int) -> None:
     """It is not called for them."""
