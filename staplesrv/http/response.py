@@ -7,7 +7,13 @@ from http import HTTPStatus
 
 from staplesrv.http.fields import Field, Fields, is_token, is_value
 
-REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+REASONS = {status.value: status.phrase.encode() for status in HTTPStatus} | {
+    # As RFC 9110 has them; Python before 3.13 still has their older names.
+    413: b"Content Too Large",
+    414: b"URI Too Long",
+    416: b"Range Not Satisfiable",
+    422: b"Unprocessable Content",
+}
 """The reason phrases that HTTP/1.1 sends along."""
 
 
@@ -41,17 +47,22 @@ class Response:
     @cached_property
     def lines(self) -> bytes:
         """The status line and the fields as HTTP/1.1 sends them, Content-Length included; no empty line."""
-        return status_line(self.status) + field_lines((*self.fields, *self._length_field))
+        return status_line(self.status) + field_lines(self.whole_fields)
 
     @cached_property
     def lower_fields(self) -> Fields:
         """The fields as HTTP/2 sends them, Content-Length included; without `:status`."""
-        return tuple((name.lower(), value) for name, value in (*self.fields, *self._length_field))
+        return tuple((name.lower(), value) for name, value in self.whole_fields)
 
     @cached_property
     def names(self) -> frozenset[bytes]:
         """The names of its fields, in lower case."""
         return frozenset(name.lower() for name, _ in self.fields)
+
+    @property
+    def whole_fields(self) -> Fields:
+        """The fields, Content-Length included."""
+        return (*self.fields, *self._length_field)
 
     @property
     def _length_field(self) -> tuple[Field, ...]:

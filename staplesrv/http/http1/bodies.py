@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from staplesrv.http.fields import Fields
+from staplesrv.http.http1.refusal import Refusal
 
 SMALL = 65_536
 """Bytes. So much of a body that nobody wants is read and dropped to keep the connection."""
@@ -17,18 +18,16 @@ class Body(Protocol):
         over: It is complete.
         trailers: They, once it is over.
         rest: What followed it.
+        refusal: What comes next has not the form of such a body.
     """
 
     over: bool
+    refusal: Refusal | None
     trailers: Fields
     rest: bytes
 
     def feed(self, data: bytes) -> bytes:
-        """Take what comes next; return the content in it.
-
-        Raises:
-            Refusal: it has not the form of such a body.
-        """
+        """Take what comes next; return the content in it."""
 
     @property
     def small(self) -> bool:
@@ -45,6 +44,7 @@ class Sized:
     def __init__(self, length: int) -> None:
         self._left = length
         self.over = False
+        self.refusal: Refusal | None = None
         self.trailers: Fields = ()
         self.rest = b""
 
@@ -70,6 +70,7 @@ class Endless:
 
     def __init__(self) -> None:
         self.over = False
+        self.refusal: Refusal | None = None
         self.trailers: Fields = ()
         self.rest = b""
 

@@ -41,6 +41,7 @@ class Chunks:
         over: The body is complete.
         trailers: They, once it is over; those that may not be among them are left out.
         rest: What followed the body.
+        refusal: What followed the content has not the form of chunks.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -49,20 +50,20 @@ class Chunks:
         self._begun = b""  # of a line, or of the trailers
         self._read: Callable[[bytes, int, list[bytes]], int] = self._read_size
         self.over = False
+        self.refusal: Refusal | None = None
         self.trailers: Fields = ()
         self.rest = b""
 
     def feed(self, data: bytes) -> bytes:
-        """Take what comes next; return the content in it.
-
-        Raises:
-            Refusal: it has not the form of chunks.
-        """
+        """Take what comes next; return the content in it, up to what it may be refused for."""
         content: list[bytes] = []
         position = 0
         data, self._begun = self._begun + data, b""
-        while 0 <= position < len(data) and not self.over:
-            position = self._read(data, position, content)
+        try:
+            while 0 <= position < len(data) and not self.over:
+                position = self._read(data, position, content)
+        except Refusal as refusal:
+            self.refusal = refusal
         if self.over:
             self.rest = data[position:]
         return content[0] if len(content) == 1 else b"".join(content)

@@ -6,18 +6,15 @@ answer and more requests wait behind it, or the handler holds the body back, not
 connection never keeps more than one read. `_advance` goes on for as long as something can be done; what the
 application does meanwhile changes the state and leaves it to the loop.
 
-The transport gets this object as its push producer once 64 KiB may wait there, and until they are gone: a response in
-the usual size pays nothing for that. While the transport is full no further request is taken.
-
 The connection is always waiting for one thing, since some moment, with some patience (`_since`, `_allowed`). Every few
-seconds it is looked at (`check`); a change costs two assignments.
+seconds its factory has it look at them (`check`); a change costs two assignments.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -28,6 +25,7 @@ from staplesrv.http.http1.bodies import Body, Endless, Sized
 from staplesrv.http.http1.chunks import Chunks
 from staplesrv.http.http1.exchange import HTTP1Exchange
 from staplesrv.http.http1.head import BAD_REQUEST, Head
+from staplesrv.http.http1.outlet import Outlet
 from staplesrv.http.http1.refusal import Refusal
 from staplesrv.http.pages import page
 from staplesrv.http.response import status_line
@@ -39,9 +37,6 @@ REQUEST_TIMEOUT = 408
 CONTENT_TOO_LARGE = 413
 INTERNAL_SERVER_ERROR = 500
 
-UNPROVEN = 65_536
-"""Bytes that are written to the transport before it is asked, by registering as its producer, whether it keeps up."""
-
 LINGER_SECONDS = 5.0
 """How long a client whose request was not read to its end may go on sending after the answer: closing at once would
 send a reset, which can overtake the answer (RFC 9112 §9.6)."""
@@ -51,7 +46,7 @@ _CONTINUE = status_line(100) + b"\r\n"
 _log = Logger()
 
 
-@implementer(IHalfCloseableProtocol, IPushProducer)
+@implementer(IHalfCloseableProtocol)
 class HTTP1Connection(Protocol):
     """Speaks HTTP/1.1 and HTTP/1.0 with one client.
 
@@ -70,34 +65,40 @@ class HTTP1Connection(Protocol):
         self._seconds = factory.clock.seconds
         self._connection = connection
         self.server_fields = factory.server_fields
-        self._input = b""
-        self._input_over = False
         self._head: Head | None = None
         self._exchange: HTTP1Exchange | None = None
         self._handler: Handler | None = None
-        self._body: Body | None = None
-        self._taken = 0  # of the body
-        self._awaits_continue = False
-        self._held = False
+        # Of what the client sends:
+        self._input = b""
+        self._input_over = False
         self._reading = True
         self._advancing = False
+        self._body: Body | None = None
+        self._taken = 0  # bytes of it
+        self._held = False
+        self._awaits_continue = False
+        # Of the end:
         self._stopping = False
         self._closing = False
         self._lingering = False
-        self._unproven = 0
-        self._producing = False
-        self._blocked = False
+        self._output_over = False
+        # What is waited for:
         self._since = self._seconds()
         self._allowed: float | None = self._limits.idle_seconds
+        self._in_head = False
 
     # What the transport calls.
+
+    def connectionMade(self) -> None:
+        """Get hold of our direction."""
+        self._outlet = Outlet(self.transport, self._full, self._empty)
 
     def dataReceived(self, data: bytes) -> None:
         """Take what the client sent."""
         if self._exchange is None and not self._input:
             # What most clients send most of the time: one known head, and nothing else.
             head = self._known.get(data)
-            if head is not None and self._body is None and not (self._blocked or self._closing):
+            if head is not None and self._body is None and not (self._outlet.blocked or self._closing):
                 self._handle(head)
                 return
         if not self._closing:
@@ -124,24 +125,6 @@ class HTTP1Connection(Protocol):
             exchange.lost()
             self._tell_lost(handler)
 
-    def pauseProducing(self) -> None:
-        """The transport is full."""
-        self._blocked = True
-        self._await(self._limits.write_seconds * (1 + self._unproven // UNPROVEN))
-        if self._handler is not None:
-            self._tell("pause")
-
-    def resumeProducing(self) -> None:
-        """The transport is empty again."""
-        self._blocked = False
-        self._ask_no_more()
-        if self._handler is not None:
-            self._tell("resume")
-        self._advance()
-
-    def stopProducing(self) -> None:
-        """The connection ends; `connectionLost` follows."""
-
     # What the factory calls.
 
     def stop(self) -> None:
@@ -159,16 +142,7 @@ class HTTP1Connection(Protocol):
 
     def put(self, data: bytes) -> None:
         """Send bytes."""
-        self._unproven += len(data)
-        if self._unproven <= UNPROVEN or self._closing:
-            self.transport.write(data)
-            return
-        if not self._producing:
-            self._producing = True
-            self.transport.registerProducer(self, True)
-        self.transport.write(data)
-        if not self._blocked and self._producing:
-            self._ask_no_more()
+        self._outlet.put(data)
 
     def keeps(self) -> bool:
         """Tell whether another request can follow."""
@@ -180,16 +154,19 @@ class HTTP1Connection(Protocol):
             and (body is None or (body.small and not self._awaits_continue))
         )
 
-    def answered(self, *, keep: bool) -> None:
-        """Go on to the next request, or end."""
-        self._let_go()
-        if keep and not self._stopping:
-            self._since = self._seconds()
-            self._allowed = self._limits.idle_seconds
-            if self._input or self._body is not None or self._input_over or not self._reading or self._blocked:
-                self._advance()
-        else:
+    def answered(self, data: bytes, *, keep: bool) -> None:
+        """Send the end of a response; go on to the next request, or end."""
+        self._exchange = self._handler = None
+        self._held = False
+        if not keep or self._stopping:
+            self._outlet.put(data)
             self._close()
+            return
+        self._since = self._seconds()
+        self._allowed = self._limits.idle_seconds
+        self._outlet.put_last(data)
+        if self._input or self._body is not None or self._input_over or not self._reading:
+            self._advance()
 
     def continued(self) -> None:
         """The client was told to go on."""
@@ -201,16 +178,22 @@ class HTTP1Connection(Protocol):
         self._advance()
 
     def end_tunnel(self) -> None:
-        """Close our direction."""
-        if (self._input_over and self._body is None) or not self._half_close():
-            self._end_exchange()
-            self._close()
+        """Close our direction; with the client's closed already, or where that can't be done, the connection."""
+        if self._output_over:
+            return
+        self._output_over = True
+        handler = self._handler
+        if self._body is None:
+            self._end_tunnel()
+        elif not self._outlet.close_direction():
+            self._end_tunnel()
+            self._tell_lost(handler)
 
     def broken(self) -> None:
         """End the connection at once."""
         self._let_go()
         self._closing = True
-        self.transport.abortConnection()
+        self._outlet.abort()
 
     def hold(self, *, hold: bool) -> None:
         """Hold back the body, or no longer."""
@@ -236,11 +219,12 @@ class HTTP1Connection(Protocol):
         """Do the next thing; tell whether there may be another."""
         if self._body is not None:
             return not self._held and self._take_body(self._body)
-        if self._exchange is not None or self._blocked:
+        if self._exchange is not None or self._outlet.blocked:
             return False
         if self._input:
             head, self._input = self._factory.heads.take(self._input)
             if head is not None:
+                self._in_head = False
                 self._handle(head)
                 return True
         if self._input_over:
@@ -251,13 +235,19 @@ class HTTP1Connection(Protocol):
         """Read on or not, and wait for what there is to wait for."""
         if self._closing:
             return
-        waits = bool(self._input) and (self._exchange is not None or self._blocked)
+        waits = bool(self._input) and (self._exchange is not None or self._outlet.blocked)
         reading = not waits and not (self._held and self._body is not None)
         if reading != self._reading:
-            self._reading = reading
-            (self.transport.resumeProducing if reading else self.transport.pauseProducing)()
-        if not self._blocked:
+            self._read(reading=reading)
+        if not self._outlet.blocked:
             self._await_next()
+
+    def _read(self, *, reading: bool) -> None:
+        self._reading = reading
+        if reading:
+            self.transport.resumeProducing()
+        else:
+            self.transport.pauseProducing()
 
     def _await_next(self) -> None:
         limits = self._limits
@@ -268,13 +258,24 @@ class HTTP1Connection(Protocol):
             self._await(None)
         elif not self._input:
             self._await(limits.idle_seconds)
-        elif self._allowed is not limits.header_seconds:
+        elif not self._in_head:
             # Counted from its first byte: else one byte now and then would do.
+            self._in_head = True
             self._await(limits.header_seconds)
 
     def _await(self, seconds: float | None) -> None:
         self._since = self._seconds()
         self._allowed = seconds
+
+    def _full(self) -> None:
+        self._await(self._outlet.patience(self._limits.write_seconds))
+        if self._handler is not None:
+            self._tell("pause")
+
+    def _empty(self) -> None:
+        if self._handler is not None:
+            self._tell("resume")
+        self._advance()
 
     def _handle(self, head: Head) -> None:
         """Have the application answer a request."""
@@ -283,7 +284,6 @@ class HTTP1Connection(Protocol):
         if request.length != 0:
             self._body = Chunks(self._limits) if request.length is None else Sized(request.length)
             self._taken = 0
-            self._held = False
             self._awaits_continue = request.expects_continue
         exchange = self._exchange = HTTP1Exchange(head, self._connection, self)
         self._factory.exchange_begins(exchange)
@@ -302,7 +302,7 @@ class HTTP1Connection(Protocol):
             self._break_off(INTERNAL_SERVER_ERROR)
             return
         self._handler = handler
-        if self._blocked:
+        if self._outlet.blocked:
             self._tell("pause")
         length = exchange.request.length
         if length and exchange.body_limit is not None and length > exchange.body_limit:
@@ -311,8 +311,9 @@ class HTTP1Connection(Protocol):
             self._tell("body_end", ())
         elif self._awaits_continue and not (exchange.holds_continue or exchange.status or self._input):
             self._awaits_continue = False
-            self.put(_CONTINUE)
-        self._settle()
+            self._outlet.put(_CONTINUE)
+        if not self._advancing:
+            self._settle()
 
     def _take_body(self, body: Body) -> bool:
         """Read on in a body."""
@@ -331,6 +332,8 @@ class HTTP1Connection(Protocol):
             self._input = body.rest
         if content and self._handler is not None:
             self._tell("body", content)
+        if body.refusal is not None:
+            raise body.refusal
         if body.over and self._handler is not None and self._exchange is exchange:
             self._tell("body_end", body.trailers)
         return True
@@ -341,11 +344,13 @@ class HTTP1Connection(Protocol):
 
     def _end_of_input(self, body: Body) -> bool:
         """The client sends no more, in the middle of a body."""
-        if isinstance(body, Endless):
-            self._body = None
-            self._tell("body_end", ())
-            return False
-        raise Refusal(BAD_REQUEST)
+        if not isinstance(body, Endless):
+            raise Refusal(BAD_REQUEST)
+        self._body = None
+        self._tell("body_end", ())
+        if self._output_over and self._exchange is not None:
+            self._end_tunnel()
+        return False
 
     # Ending.
 
@@ -357,7 +362,7 @@ class HTTP1Connection(Protocol):
         elif not self._closing:
             response = page(status)
             lines = (response.lines, self.server_fields.lines(), b"Connection: close\r\n\r\n", response.body)
-            self.put(b"".join(lines))
+            self._outlet.put(b"".join(lines))
             self._close(linger=True)
 
     def _break_off(self, status: int) -> None:
@@ -403,58 +408,44 @@ class HTTP1Connection(Protocol):
         self._exchange = self._handler = None
         return exchange, handler
 
-    def _end_exchange(self) -> None:
+    def _end_tunnel(self) -> None:
         exchange, _ = self._let_go()
+        self._body = None
         if exchange is not None:
             exchange.lost()
+        self._close()
 
     def _give_up(self) -> None:
         """The client has taken too long."""
-        if self._blocked or (self._closing and not self._lingering):
-            self.transport.abortConnection()
-        elif self._lingering:
+        if self._lingering:
             self._lose()
+        elif self._outlet.blocked or self._closing:
+            self._outlet.abort()
         elif self._body is not None or self._input:
             self._refuse(REQUEST_TIMEOUT)
         else:
             self._close()
 
     def _close(self, *, linger: bool = False) -> None:
-        """End the connection when all is sent."""
+        """End the connection when all is sent.
+
+        Args:
+            linger: The client may still be sending.
+        """
         if self._closing:
             return
-        unread = linger or self._body is not None
         self._closing = True
         self._input = b""
-        self._blocked = False
-        self._ask_no_more()
-        if unread and not self._input_over:
-            self._lingering = True
-            self._await(LINGER_SECONDS)
-            self._half_close()
-            if not self._reading:
-                self._reading = True
-                self.transport.resumeProducing()
-        else:
+        if (not linger and self._body is None) or self._input_over:
             self._lose()
+            return
+        self._lingering = True
+        self._await(LINGER_SECONDS)
+        self._outlet.close_direction()
+        if not self._reading:
+            self._read(reading=True)
 
     def _lose(self) -> None:
         self._lingering = False
-        self._await(self._limits.write_seconds * (1 + self._unproven // UNPROVEN))
-        self.transport.loseConnection()
-
-    def _half_close(self) -> bool:
-        """Close our direction where the transport can do so; tell whether it can."""
-        # Asked of the class: Twisted's TLS over another transport hands what it does not know to the TCP below, where
-        # it would cut the records that are still to be sent.
-        if not hasattr(type(self.transport), "loseWriteConnection"):
-            return False
-        self._ask_no_more()
-        self.transport.loseWriteConnection()
-        return True
-
-    def _ask_no_more(self) -> None:
-        self._unproven = 0
-        if self._producing:
-            self._producing = False
-            self.transport.unregisterProducer()
+        self._await(self._outlet.patience(self._limits.write_seconds))
+        self._outlet.close()

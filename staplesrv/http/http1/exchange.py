@@ -38,8 +38,8 @@ class Wire(Protocol):
     def keeps(self) -> bool:
         """Tell whether another request can follow, as far as the connection can know."""
 
-    def answered(self, *, keep: bool) -> None:
-        """The response is complete."""
+    def answered(self, data: bytes, *, keep: bool) -> None:
+        """Send the last bytes of the response; it is complete."""
 
     def continued(self) -> None:
         """The client was told to send the body."""
@@ -108,18 +108,17 @@ class HTTP1Exchange(Exchange):
             return
         if self.status:
             raise _begun_already()
-        self.status = response.status
-        server_lines = wire.server_fields.lines()
-        keep = wire.keeps()
-        added = self.added
-        if keep and self._head.plain and added is NO_FIELDS and SERVER_NAMES.isdisjoint(response.names):
-            self.sent = len(response.body)
-            wire.put(b"".join((response.lines, server_lines, _END, response.body)))
+        self.status = status = response.status
+        request, added, names = self.request, self.added, response.names
+        if SERVER_NAMES.isdisjoint(names) and added.names.isdisjoint(names) and SERVER_NAMES.isdisjoint(added.names):
+            lines, more = response.lines, added.lines + wire.server_fields.lines()
         else:
-            body = b"" if self.request.method == b"HEAD" or self.status in WITHOUT_CONTENT else response.body
-            self.sent = len(body)
-            wire.put(self._lines(response.status, response.lower_fields, keep=keep) + _END + body)
-        self._end(keep=keep)
+            lines, more = self._lines(wire, status, response.whole_fields), b""
+        keep = wire.keeps()
+        end = _END if keep and request.version == "1.1" else self._connection_lines(keep=keep) + _END
+        body = b"" if request.method == b"HEAD" or status in WITHOUT_CONTENT else response.body
+        self.sent = len(body)
+        self._end(b"".join((lines, more, end, body)), keep=keep)
 
     def start(self, status: int, fields: Fields) -> None:
         """Begin a response whose body follows."""
@@ -137,7 +136,7 @@ class HTTP1Exchange(Exchange):
         self._keep = wire.keeps() and (self._chunked or not unknown)
         self._left = None if self._silent else length
         self.status = status
-        lines = self._lines(status, fields, keep=self._keep)
+        lines = self._lines(wire, status, fields) + self._connection_lines(keep=self._keep)
         wire.put(lines + _CHUNKED + _END if self._chunked else lines + _END)
 
     def write(self, data: bytes) -> None:
@@ -168,9 +167,8 @@ class HTTP1Exchange(Exchange):
             _log.error("an application ended a response {left} bytes too early", left=self._left)
             self.abort()
         else:
-            if self._chunked:
-                wire.put(b"0\r\n" + self._trailer_lines(checked(trailers)) + _END)
-            self._end(keep=self._keep)
+            last = b"0\r\n" + self._trailer_lines(checked(trailers)) + _END if self._chunked else b""
+            self._end(last, keep=self._keep)
 
     def abort(self) -> None:
         """Break the connection off."""
@@ -211,24 +209,28 @@ class HTTP1Exchange(Exchange):
         if self.done is not None:
             self.done(self)
 
-    def _end(self, *, keep: bool) -> None:
+    def _end(self, data: bytes, *, keep: bool) -> None:
         wire = self._wire
         self.lost()
         if wire is not None:
-            wire.answered(keep=keep)
+            wire.answered(data, keep=keep)
 
-    def _lines(self, status: int, fields: Fields, *, keep: bool) -> bytes:
-        """Return the status line and the fields: the response's own, the site's, the server's, and the connection's."""
+    def _lines(self, wire: Wire, status: int, fields: Fields) -> bytes:
+        """Return the status line and the fields: the response's own, the site's, and the server's."""
         added = self.added
         own = tuple(field for field in fields if field[0].lower() not in added.names) if added.names else fields
         names = added.names.union([name.lower() for name, _ in own])
-        wire = self._wire
-        servers = wire.server_fields.fields() if wire is not None else ()
-        ours = tuple((name.title(), value) for name, value in servers if name not in names)
-        lines = status_line(status) + field_lines(own) + added.lines + field_lines(ours)
+        servers = wire.server_fields.lines() if SERVER_NAMES.isdisjoint(names) else self._missing(wire, names)
+        return status_line(status) + field_lines(own) + added.lines + servers
+
+    def _missing(self, wire: Wire, names: frozenset[bytes]) -> bytes:
+        return field_lines(tuple((name.title(), one) for name, one in wire.server_fields.fields() if name not in names))
+
+    def _connection_lines(self, *, keep: bool) -> bytes:
         if not keep:
-            return lines + _CLOSE
-        return lines + _KEEP_ALIVE if self.request.version == "1.0" else lines
+            return _CLOSE
+        # RFC 9112 §9.3: an HTTP/1.0 client that asked for it is told that it gets it.
+        return _KEEP_ALIVE if self.request.version == "1.0" else b""
 
     def _within_length(self, data: bytes, left: int) -> bytes:
         if len(data) <= left:

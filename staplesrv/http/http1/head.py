@@ -39,13 +39,11 @@ class Head(NamedTuple):
         request: The request.
         chunked: Its body is chunked.
         keep: The client would use the connection again.
-        plain: The response may be of the usual shape: HTTP/1.1, kept, no HEAD.
     """
 
     request: Request
     chunked: bool
     keep: bool
-    plain: bool
 
 
 class _Collector:
@@ -110,7 +108,7 @@ def read_head(head: bytes, most_fields: int) -> Head:
         next(iter(said.members(b"upgrade")), b"") if newer and length == 0 and b"upgrade" in connection else b"",
         newer and length != 0 and _expects_continue(said),
     )
-    return Head(request, length is None, keep, keep and newer and method != b"HEAD")
+    return Head(request, length is None, keep)
 
 
 class _Said:
