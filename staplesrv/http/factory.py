@@ -9,6 +9,7 @@ from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IHandshakeListener,
     IProtocolFactory,
+    IProtocolNegotiationFactory,
     IReactorTime,
     ISSLTransport,
 )
@@ -41,6 +42,7 @@ class Version(Protocol):
         """Take no more requests, and end when those under way are answered."""
 
 
+@implementer(IProtocolNegotiationFactory)
 class HTTPFactory(Factory):
     """Makes the protocols of one listener.
 
