@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from staplesrv.errors import NotIssuedBy, OperatorError, ResponderError, StaplesrvError
+    from staplesrv.server.http_site import HTTPSite
     from staplesrv.staples.settings import Settings
     from staplesrv.tls.bound_ports import BoundPorts
     from staplesrv.tls.context_factory import ContextFactory
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BoundPorts",
     "ContextFactory",
+    "HTTPSite",
     "Limits",
     "NotIssuedBy",
     "OperatorError",
@@ -41,6 +43,7 @@ __all__ = [
 _HOMES = {
     "BoundPorts": "staplesrv.tls.bound_ports",
     "ContextFactory": "staplesrv.tls.context_factory",
+    "HTTPSite": "staplesrv.server.http_site",
     "Limits": "staplesrv.tls.limits",
     "NotIssuedBy": "staplesrv.errors",
     "OperatorError": "staplesrv.errors",

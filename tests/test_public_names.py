@@ -24,7 +24,11 @@ def test_unknown_name() -> None:
 
 @pytest.mark.parametrize(
     "modules",
-    ["staplesrv", "staplesrv; staplesrv.Stapler; staplesrv.StapleServerEndpoint", "twisted.plugins.staplesrv_endpoint"],
+    [
+        "staplesrv",
+        "staplesrv; staplesrv.Stapler; staplesrv.StapleServerEndpoint; staplesrv.HTTPSite",
+        "twisted.plugins.staplesrv_endpoint",
+    ],
 )
 def test_no_reactor(modules: str) -> None:
     """Neither the package nor its names nor the endpoint's dropin install a reactor."""

@@ -56,6 +56,21 @@ def test_the_server_endpoint(files: SiteFiles, port: int, tmp_path: Path) -> Non
         assert program.stop() == 0
 
 
+def test_the_http_site(files: SiteFiles, pki: Pki, port: int, tmp_path: Path) -> None:
+    """A resource behind an `HTTPSite` answers over both versions, to clients that insist on a staple."""
+    curl = need("curl")
+    root = pki.root("ca", str(tmp_path / "root.pem"))
+    certificate, private_key = map(str, files)
+    with run("http_site.py", certificate, private_key, str(port), folder=tmp_path) as program:
+        program.wait_for(f"starting on {port}")
+        for version in ("1.1", "2"):
+            options = ["--silent", "--show-error", "--cert-status", "--cacert", root, "--max-time", "10"]
+            shown = ["--write-out", "%{http_version}", f"--http{version}", f"https://localhost:{port}/"]
+            done = subprocess.run([curl, *options, *shown], capture_output=True, text=True, check=True)
+            assert done.stdout == f"hello\n{version}"
+        assert program.stop() == 0
+
+
 def test_listen_ssl(files: SiteFiles, port: int, tmp_path: Path) -> None:
     """A Twisted application with `listenSSL` staples as soon as there is a staple."""
     command = [str(BIN / "twistd"), f"--pidfile={tmp_path}/pid", "-noy", str(EXAMPLES / "listen_ssl.py")]
