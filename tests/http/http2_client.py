@@ -167,6 +167,12 @@ class Client(Speaker):
         self._read += len(new)
         return self.take(new)
 
+    def reset_code(self, number: int) -> int | None:
+        """Return the code with which a stream was reset, be it a moment after its response."""
+        self.wire.clock.advance(0.1)
+        self.read()
+        return super().reset_code(number)
+
     def until(self, condition: Callable[[], object]) -> None:
         """Check that something holds: on this wire there is nothing to wait for."""
         self.read()

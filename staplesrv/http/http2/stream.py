@@ -166,7 +166,7 @@ class Stream(Exchange):
             return  # the client may go on
         if not self.client_ended:
             # RFC 9113 §8.1: what is left of the request is of no interest.
-            self._carrier.reset(self.number, Code.NO_ERROR)
+            self._carrier.give_up(self.number)
         self._carrier.patience.earn(SERVED)
         self.end()
 

@@ -116,6 +116,9 @@ def test_a_body_that_nobody_reads_is_cut_off() -> None:
     """Answered early, a request is ended with NO_ERROR; what is still on its way is ignored."""
     client = Client(Says())
     client.request(1, POST, end=False)
+    assert client.ended_stream(1)
+    # Not in one piece with the response, which clients would take for lost.
+    assert not client.of(1, RstStreamFrame)
     assert client.reset_code(1) == 0
     assert client.send(data(1, b"more", end=True)) == []
     assert not client.ended
