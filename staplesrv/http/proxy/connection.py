@@ -22,7 +22,6 @@ from zope.interface import implementer
 
 from staplesrv.http.fields import Fields
 from staplesrv.http.http1.bodies import Body, Endless
-from staplesrv.http.http1.refusal import Refusal
 from staplesrv.http.proxy.answer import content
 from staplesrv.http.proxy.response_head import HEAD_BYTES, BadAnswer, ResponseHead, parse_head
 
@@ -160,6 +159,7 @@ class BackendConnection(TwistedProtocol):
 
     def is_open(self) -> bool:
         """Tell whether the backend has not closed the connection yet, as far as that can be known."""
+        # Over TLS it is that of the TCP connection below, which is as good.
         look = getattr(self._transport, "is_open", None)
         return look is None or bool(look())
 
@@ -195,7 +195,8 @@ class BackendConnection(TwistedProtocol):
     def connectionMade(self) -> None:
         """Get to know the transport."""
         transport = self._transport
-        self._send = getattr(transport, "write_now", transport.write)
+        # Of the class: Twisted's TLS, which has none, hands down that of the TCP connection below, for plaintext.
+        self._send = transport.write_now if hasattr(type(transport), "write_now") else transport.write
         if hasattr(transport, "setTcpNoDelay"):
             transport.setTcpNoDelay(True)
         if not self._secure:
@@ -211,7 +212,7 @@ class BackendConnection(TwistedProtocol):
         """Take what the backend sends."""
         try:
             self._take(data)
-        except (BadAnswer, Refusal):
+        except BadAnswer:
             self._break(Broken.BAD)
 
     def readConnectionLost(self) -> None:
@@ -343,8 +344,11 @@ class BackendConnection(TwistedProtocol):
         piece = source.feed(data)
         if piece:
             taker.data(piece)
-        # The taker may have let go of the connection.
-        if source.over and self._taker is taker:
+        if self._taker is not taker:
+            return  # it has let go of the connection
+        if source.refusal is not None:
+            raise BadAnswer("content of another form")
+        if source.over:
             self._end(surplus=bool(source.rest))
             taker.ended(source.trailers)
 

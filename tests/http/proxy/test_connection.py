@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
-from passage import Passage
+from passage import Line, Passage
+
+from staplesrv.http.proxy.connection import BackendConnection
+
+
+class Nobody:
+    """Whose connections are nobody's."""
+
+    def free(self, connection: BackendConnection) -> None:
+        """Nothing."""
+
+    def gone(self, connection: BackendConnection) -> None:
+        """Nothing."""
+
+
+class Ignoring:
+    """Takes no notice of an answer."""
+
 
 ANSWERS = [
     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: y\r\n\r\nhello",
@@ -57,6 +76,29 @@ def test_a_connection_over_tls_waits_for_its_handshake() -> None:
     assert passage.line.written.startswith(b"GET / HTTP/1.1\r\n")
     passage.line.say(b"HTTP/1.1 204 None\r\n\r\n")
     assert exchange.told.finished
+
+
+class TLSOver(Line):
+    """As Twisted's TLS over another transport: what it does not have itself is that of the one below."""
+
+    def __init__(self, below: Line) -> None:
+        super().__init__(None)
+        self._below = below
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "write_now":
+            return self._below.write
+        return super().__getattribute__(name)
+
+
+def test_nothing_goes_around_the_tls() -> None:
+    """What the transport below could do at once would be in the clear."""
+    below, connection = Line(None), BackendConnection(Nobody(), secure=True)
+    tls = TLSOver(below)
+    connection.makeConnection(tls)  # type: ignore[arg-type]
+    connection.begin(Ignoring(), b"GET / HTTP/1.1\r\n\r\n", method=b"GET", complete=True)  # type: ignore[arg-type]
+    assert tls.written
+    assert not below.written
 
 
 def test_a_backend_whose_certificate_is_not_good_can_not_be_reached() -> None:
