@@ -105,7 +105,8 @@ class Server(Running):
             command[1:1] = ["--profile", str(profile), "--profiler", "cprofile", "--savestats"]
         log = place.folder / f"{name}-{port}.log"
         # Python's modules for staplesrv, and Caddy's own folders.
-        environment = {"PYTHONPATH": str(Path(__file__).parent), "HOME": str(place.folder)}
+        modules = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
+        environment = {"PYTHONPATH": modules, "HOME": str(place.folder)}
         super().__init__(name, command, log=log, core=core, ready=self.load.knock, environment=environment)
 
 
