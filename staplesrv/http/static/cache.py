@@ -29,7 +29,7 @@ class Entry:
         fresh_until: When it is to be looked at again, in the clock's seconds.
         url: What most requests for it have as their target.
         codings: Of its neighbours.
-        representations: Those in memory, by content coding.
+        representations: Those that were asked for, by content coding; large ones without their content.
         whole: The answers to those who ask for nothing in particular, by Accept-Encoding.
     """
 
@@ -82,10 +82,11 @@ class Cache:
         self._make_room()
 
     def keep(self, entry: Entry, coding: bytes, representation: Representation) -> None:
-        """Keep a representation that was read, if its entry is still kept."""
-        if self.entries.get(entry.url) is entry and coding not in entry.representations:
+        """Keep a representation, if its entry is still kept."""
+        if self.entries.get(entry.url) is entry:
+            self.size -= _cost(entry)
             entry.representations[coding] = representation
-            self.size += representation.size
+            self.size += _cost(entry)
             self._make_room()
 
     def drop(self, url: bytes) -> None:
@@ -100,4 +101,4 @@ class Cache:
 
 
 def _cost(entry: Entry) -> int:
-    return _OVERHEAD + sum(representation.size for representation in entry.representations.values())
+    return _OVERHEAD + sum(len(representation.body or b"") for representation in entry.representations.values())

@@ -43,6 +43,12 @@ _OK = 200
 _NOT_FOUND = 404
 _TROUBLE = 500
 
+_PIECE = 256 * 1024
+"""Bytes of a file that are read at a time."""
+
+_PIECE_OF_MANY = 64 * 1024
+"""The same for HTTP/2, where a client may have a hundred files sent at once and take none of them."""
+
 _QUIET_SECONDS = 60.0
 """How long nothing more is logged after a file that can't be read, however often it is asked for."""
 
@@ -157,7 +163,8 @@ class Static:
             else:
                 said = answer(request, representation, self._wall_clock(), self._boundary)
             if isinstance(said, Answer):
-                pieces = representation.pieces(said.parts, file)
+                most = _PIECE_OF_MANY if request.version == "2" else _PIECE
+                pieces = representation.pieces(said.parts, file, most)
                 if file is not None:
                     close = opened.pop_all().close
                     return Transfer(exchange, said.status, (*said.fields, said.length), pieces, close)

@@ -15,9 +15,9 @@ from staplesrv.http.response import Response
 from staplesrv.http.static.conditions import Validators
 from staplesrv.http.static.multipart import Part
 from staplesrv.http.static.ranges import Span
+from staplesrv.http.static.tree import Stamp
 
-PIECE = 256 * 1024
-"""Bytes that are read at a time."""
+_SECOND = 1_000_000_000
 
 
 class Shrunk(OSError):
@@ -65,19 +65,20 @@ class Representation:
 
     Args:
         description: What is said of it.
-        found: What fstat(2) says of it.
+        stamp: Of the file.
         now: Seconds since the epoch.
         body: Its content; None where it stays on the disk.
     """
 
-    def __init__(self, description: Description, found: os.stat_result, now: float, body: bytes | None) -> None:
+    def __init__(self, description: Description, stamp: Stamp, now: float, body: bytes | None) -> None:
         self.description = description
-        self.size = found.st_size
+        self.stamp = stamp
+        self.size = stamp.size
         self.body = body
-        tag = b'"%x-%x%s"' % (found.st_mtime_ns & (1 << 64) - 1, found.st_size, _ending(description.coding))
+        tag = b'"%x-%x%s"' % (stamp.modified & (1 << 64) - 1, stamp.size, _ending(description.coding))
         # RFC 9110 §8.8.2.1: nothing was modified later than now.
-        modified = int(found.st_mtime) if 0 <= found.st_mtime <= now else None
-        self.validators = Validators(tag, modified)
+        modified = stamp.modified // _SECOND
+        self.validators = Validators(tag, modified if 0 <= modified <= now else None)
 
     @cached_property
     def ok(self) -> Response:
@@ -107,12 +108,13 @@ class Representation:
             (b"Accept-Ranges", b"bytes"),
         )
 
-    def pieces(self, parts: Iterable[Part], file: FileIO | None) -> Iterator[bytes]:
+    def pieces(self, parts: Iterable[Part], file: FileIO | None, most: int) -> Iterator[bytes]:
         """Yield a body made of parts.
 
         Args:
             parts: What it is made of.
             file: Where the content is on the disk.
+            most: Bytes to read from there at a time.
 
         Raises:
             Shrunk: the file is not what it was.
@@ -124,7 +126,7 @@ class Representation:
             elif self.body is not None:
                 yield self.body[part.first : part.last + 1]
             elif file is not None:
-                yield from _read(file, part)
+                yield from _read(file, part, most)
 
 
 def read_whole(file: FileIO, size: int) -> bytes:
@@ -134,13 +136,13 @@ def read_whole(file: FileIO, size: int) -> bytes:
         Shrunk: it is not what it was.
         OSError: it can't be read.
     """
-    return b"".join(_read(file, Span(0, size - 1)))
+    return b"".join(_read(file, Span(0, size - 1), size))
 
 
-def _read(file: FileIO, span: Span) -> Iterator[bytes]:
+def _read(file: FileIO, span: Span, most: int) -> Iterator[bytes]:
     position = span.first
     while position <= span.last:
-        data = os.pread(file.fileno(), min(PIECE, span.last + 1 - position), position)
+        data = os.pread(file.fileno(), min(most, span.last + 1 - position), position)
         if not data:
             raise Shrunk
         yield data

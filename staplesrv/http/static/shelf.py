@@ -16,7 +16,7 @@ from staplesrv.http.static.file_path import FilePath
 from staplesrv.http.static.media_types import media_type
 from staplesrv.http.static.representation import Description, Representation, read_whole
 from staplesrv.http.static.settings import StaticSettings
-from staplesrv.http.static.tree import Tree
+from staplesrv.http.static.tree import Stamp, Tree
 from staplesrv.sources import WallClock
 
 _UNSETTLED_NS = 2_000_000_000
@@ -118,17 +118,16 @@ class Shelf:
 
     def _load(self, entry: Entry, coding: bytes, opened: ExitStack) -> tuple[Representation, FileIO | None]:
         kept = entry.representations.get(coding)
-        if kept is not None:
+        if kept is not None and kept.body is not None:
             return kept, None
         file = opened.enter_context(self._tree.open(entry.path.name + SUFFIXES[coding]))
-        found = os.fstat(file.fileno())
-        small = found.st_size <= self._settings.file_in_memory
-        body = read_whole(file, found.st_size) if small else None
-        representation = Representation(self._describe(entry, coding), found, self._wall_clock(), body)
-        if not small:
-            return representation, file
+        stamp = Stamp.of(os.fstat(file.fileno()))
+        if kept is not None and kept.stamp == stamp:
+            return kept, file
+        body = read_whole(file, stamp.size) if stamp.size <= self._settings.file_in_memory else None
+        representation = Representation(self._describe(entry, coding), stamp, self._wall_clock(), body)
         self._cache.keep(entry, coding, representation)
-        return representation, None
+        return representation, None if body is not None else file
 
     def _describe(self, entry: Entry, coding: bytes) -> Description:
         name = entry.path.name

@@ -18,6 +18,11 @@ class Stamp(NamedTuple):
     changed: int
     size: int
 
+    @classmethod
+    def of(cls, found: os.stat_result) -> Stamp:
+        """Return a file's."""
+        return cls(found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+
 
 _FOLDER = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
 
@@ -56,9 +61,7 @@ class Tree:
             return None
         if stat.S_ISDIR(found.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
-        if not stat.S_ISREG(found.st_mode):
-            return None
-        return Stamp(found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+        return Stamp.of(found) if stat.S_ISREG(found.st_mode) else None
 
     def open(self, name: bytes) -> FileIO:
         """Open a regular file for reading.

@@ -10,9 +10,9 @@ import pytest
 from fake_exchange import FakeExchange, request
 from site_folder import SiteFolder, open_descriptors
 
-from staplesrv.http.static.representation import PIECE
 from staplesrv.http.static.transfer import Transfer
 
+PIECE = 256 * 1024
 SIZE = 5 * PIECE + 17
 
 
@@ -37,8 +37,8 @@ class SlowExchange(FakeExchange):
 
     __slots__ = ("pieces",)
 
-    def __init__(self, target: bytes = b"/large.bin") -> None:
-        super().__init__(request(target))
+    def __init__(self, version: str = "1.1") -> None:
+        super().__init__(request(b"/large.bin", version=version))
         self.pieces: list[int] = []
 
     def write(self, data: bytes) -> None:
@@ -69,6 +69,16 @@ def test_a_large_file_is_read_as_the_client_takes_it(folder: SiteFolder) -> None
         assert len(exchange.pieces) <= before + 1
     assert exchange.pieces == [PIECE] * 5 + [17]
     assert exchange.told.body == (folder.root / "large.bin").read_bytes()
+
+
+def test_pieces_are_small_where_there_may_be_many(folder: SiteFolder) -> None:
+    """A client of HTTP/2 can leave a hundred of them waiting."""
+    exchange = SlowExchange(version="2")
+    exchange.give(folder.application)
+    assert exchange.handler is not None
+    exchange.handler.body_end(())
+    assert exchange.pieces == [64 * 1024]
+    exchange.handler.lost()
 
 
 def test_nothing_is_sent_before_the_request_is_complete(folder: SiteFolder) -> None:
