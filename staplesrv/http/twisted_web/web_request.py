@@ -164,7 +164,8 @@ class WebRequest(server.Request):
             return
         if not isinstance(body, bytes):
             raise TypeError(f"{resrc!r} returned no bytes but {type(body).__name__}")
-        if self.code not in _BODILESS:
+        if body or not (self.method == b"HEAD" or self.code in _BODILESS):
+            # Some resources answer HEAD with the length that they know, and no body.
             self.setHeader(b"content-length", b"%d" % len(body))
         self.write(body)
         self.finish()

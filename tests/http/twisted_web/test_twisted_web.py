@@ -251,6 +251,14 @@ def test_head_is_get_without_the_body(resource: Any) -> None:
     assert (told.status, told.body, told.field(b"content-length"), told.finished) == (200, b"", b"5", True)
 
 
+def test_head_of_a_resource_that_knows_its_length() -> None:
+    """Twisted's own say it without a body."""
+    root = Resource()
+    root.putChild(b"", Data(b"hello", "text/html"))
+    told = serve(root, FakeExchange(request(method=b"HEAD"))).told
+    assert (told.status, told.body, told.field(b"content-length"), told.finished) == (200, b"", b"5", True)
+
+
 def test_a_known_method_that_a_resource_has_not() -> None:
     """It is 405 with what is allowed."""
     told = serve(OnlyGet(), FakeExchange(request(method=b"PUT"))).told

@@ -245,9 +245,16 @@ def test_an_empty_generator() -> None:
 
 
 def test_head() -> None:
-    """Its length is the one that the callable says, and nothing is made up."""
-    told = serve(saying("200 OK", ("Content-Length", "5"), body=[]), request(method=b"HEAD")).told
-    assert (told.body, told.field(b"content-length"), told.finished) == (b"", b"5", True)
+    """Its length is the one that the callable says, or that of the body which it returns; nothing is made up."""
+    said = ("Content-Length", "5")
+    for headers, body, length in (
+        ([said], [], b"5"),
+        ([], [b"hello"], b"5"),
+        ([said], [b"hello"], b"5"),
+        ([], [], None),
+    ):
+        told = serve(saying("200 OK", *headers, body=body), request(method=b"HEAD")).told
+        assert (told.body, told.field(b"content-length"), told.finished) == (b"", length, True)
 
 
 def test_no_content() -> None:
