@@ -6,8 +6,8 @@ answer and more requests wait behind it, or the handler holds the body back, not
 connection never keeps more than one read. `_advance` goes on for as long as something can be done; what the
 application does meanwhile changes the state and leaves it to the loop.
 
-The connection is always waiting for one thing, since some moment, with some patience (`_since`, `_allowed`). Every few
-seconds its factory has it look at them (`check`); a change costs two assignments.
+The parts: `Heads` takes heads from the input, a `Body` its bodies, `HTTP1Exchange` frames the answers, `Outlet` knows
+whether the client takes them, and `Waiting` how long it has been waited for.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from staplesrv.http.exchange import Connection, Handler
+from staplesrv.http.exchange import Connection
 from staplesrv.http.http1.bodies import Body, Endless, Sized
 from staplesrv.http.http1.chunks import Chunks
-from staplesrv.http.http1.exchange import HTTP1Exchange
+from staplesrv.http.http1.exchange import CONTINUE, HTTP1Exchange
+from staplesrv.http.http1.framing import CLOSE, END
 from staplesrv.http.http1.head import BAD_REQUEST, Head
 from staplesrv.http.http1.outlet import Outlet
 from staplesrv.http.http1.refusal import Refusal
+from staplesrv.http.http1.waiting import Waiting
 from staplesrv.http.pages import page
 from staplesrv.http.response import status_line
 
@@ -35,15 +36,12 @@ if TYPE_CHECKING:
 
 REQUEST_TIMEOUT = 408
 CONTENT_TOO_LARGE = 413
-INTERNAL_SERVER_ERROR = 500
 
 LINGER_SECONDS = 5.0
 """How long a client whose request was not read to its end may go on sending after the answer: closing at once would
 send a reset, which can overtake the answer (RFC 9112 §9.6)."""
 
-_CONTINUE = status_line(100) + b"\r\n"
-
-_log = Logger()
+_CONTINUE = status_line(CONTINUE) + END
 
 
 @implementer(IHalfCloseableProtocol)
@@ -62,12 +60,11 @@ class HTTP1Connection(Protocol):
         self._application = factory.application
         self._known = factory.heads.known
         self._limits = factory.limits
-        self._seconds = factory.clock.seconds
         self._connection = connection
         self.server_fields = factory.server_fields
         self._head: Head | None = None
         self._exchange: HTTP1Exchange | None = None
-        self._handler: Handler | None = None
+        self._waiting = Waiting(factory.clock.seconds, factory.limits.idle_seconds)
         # Of what the client sends:
         self._input = b""
         self._input_over = False
@@ -82,10 +79,6 @@ class HTTP1Connection(Protocol):
         self._closing = False
         self._lingering = False
         self._output_over = False
-        # What is waited for:
-        self._since = self._seconds()
-        self._allowed: float | None = self._limits.idle_seconds
-        self._in_head = False
 
     # What the transport calls.
 
@@ -120,10 +113,9 @@ class HTTP1Connection(Protocol):
         """End what is under way."""
         self._closing = True
         self._input = b""
-        exchange, handler = self._let_go()
+        exchange, self._exchange = self._exchange, None
         if exchange is not None:
-            exchange.lost()
-            self._tell_lost(handler)
+            exchange.gone()
 
     # What the factory calls.
 
@@ -135,8 +127,16 @@ class HTTP1Connection(Protocol):
 
     def check(self, now: float) -> None:
         """End what has taken too long."""
-        if self._allowed is not None and now - self._since >= self._allowed:
-            self._give_up()
+        if not self._waiting.is_over(now):
+            return
+        if self._lingering:
+            self._lose()
+        elif self._outlet.blocked or self._closing:
+            self._outlet.abort()
+        elif self._body is not None or self._input:
+            self._refuse(REQUEST_TIMEOUT)
+        else:
+            self._close()
 
     # What exchanges call.
 
@@ -156,14 +156,13 @@ class HTTP1Connection(Protocol):
 
     def answered(self, data: bytes, *, keep: bool) -> None:
         """Send the end of a response; go on to the next request, or end."""
-        self._exchange = self._handler = None
+        self._exchange = None
         self._held = False
         if not keep or self._stopping:
             self._outlet.put(data)
             self._close()
             return
-        self._since = self._seconds()
-        self._allowed = self._limits.idle_seconds
+        self._waiting.begin(self._limits.idle_seconds)
         self._outlet.put_last(data)
         if self._input or self._body is not None or self._input_over or not self._reading:
             self._advance()
@@ -179,19 +178,20 @@ class HTTP1Connection(Protocol):
 
     def end_tunnel(self) -> None:
         """Close our direction; with the client's closed already, or where that can't be done, the connection."""
-        if self._output_over:
+        exchange = self._exchange
+        if exchange is None or self._output_over:
             return
         self._output_over = True
-        handler = self._handler
         if self._body is None:
-            self._end_tunnel()
+            exchange.end()
+            self._close_tunnel()
         elif not self._outlet.close_direction():
-            self._end_tunnel()
-            self._tell_lost(handler)
+            exchange.gone()
+            self._close_tunnel()
 
     def broken(self) -> None:
         """End the connection at once."""
-        self._let_go()
+        self._exchange = None
         self._closing = True
         self._outlet.abort()
 
@@ -224,7 +224,6 @@ class HTTP1Connection(Protocol):
         if self._input:
             head, self._input = self._factory.heads.take(self._input)
             if head is not None:
-                self._in_head = False
                 self._handle(head)
                 return True
         if self._input_over:
@@ -240,7 +239,7 @@ class HTTP1Connection(Protocol):
         if reading != self._reading:
             self._read(reading=reading)
         if not self._outlet.blocked:
-            self._await_next()
+            self._wait()
 
     def _read(self, *, reading: bool) -> None:
         self._reading = reading
@@ -249,32 +248,28 @@ class HTTP1Connection(Protocol):
         else:
             self.transport.pauseProducing()
 
-    def _await_next(self) -> None:
-        limits = self._limits
+    def _wait(self) -> None:
+        limits, waiting = self._limits, self._waiting
         if self._body is not None:
             endless = self._held or isinstance(self._body, Endless)
-            self._await(None if endless else limits.body_seconds)
+            waiting.begin(None if endless else limits.body_seconds)
         elif self._exchange is not None:
-            self._await(None)
-        elif not self._input:
-            self._await(limits.idle_seconds)
-        elif not self._in_head:
-            # Counted from its first byte: else one byte now and then would do.
-            self._in_head = True
-            self._await(limits.header_seconds)
-
-    def _await(self, seconds: float | None) -> None:
-        self._since = self._seconds()
-        self._allowed = seconds
+            waiting.begin(None)
+        elif self._input:
+            waiting.begin_head(limits.header_seconds)
+        else:
+            waiting.begin(limits.idle_seconds)
 
     def _full(self) -> None:
-        self._await(self._outlet.patience(self._limits.write_seconds))
-        if self._handler is not None:
-            self._tell("pause")
+        """The client does not take what is sent."""
+        self._waiting.begin(self._outlet.patience(self._limits.write_seconds))
+        if self._exchange is not None:
+            self._exchange.tell("pause")
 
     def _empty(self) -> None:
-        if self._handler is not None:
-            self._tell("resume")
+        """It has taken it all."""
+        if self._exchange is not None:
+            self._exchange.tell("resume")
         self._advance()
 
     def _handle(self, head: Head) -> None:
@@ -285,30 +280,21 @@ class HTTP1Connection(Protocol):
             self._body = Chunks(self._limits) if request.length is None else Sized(request.length)
             self._taken = 0
             self._awaits_continue = request.expects_continue
-        exchange = self._exchange = HTTP1Exchange(head, self._connection, self)
+        exchange = self._exchange = HTTP1Exchange(request, self._connection, self)
         self._factory.exchange_begins(exchange)
-        try:
-            handler = self._application.handle(exchange)
-        except Exception:  # noqa: BLE001 - the application's own fault, whatever it is
-            self._failed(exchange)
-            return
+        exchange.begin(self._application)
         if self._exchange is exchange:
-            self._go_on(exchange, handler)
+            self._go_on(exchange)
 
-    def _go_on(self, exchange: HTTP1Exchange, handler: Handler | None) -> None:
-        """An application has not answered yet; see to it that it will."""
-        if handler is None:
-            _log.error("an application neither answered a request nor returned a handler for it")
-            self._break_off(INTERNAL_SERVER_ERROR)
-            return
-        self._handler = handler
+    def _go_on(self, exchange: HTTP1Exchange) -> None:
+        """The answer comes later; see to the body."""
         if self._outlet.blocked:
-            self._tell("pause")
+            exchange.tell("pause")
         length = exchange.request.length
         if length and exchange.body_limit is not None and length > exchange.body_limit:
-            self._break_off(CONTENT_TOO_LARGE)
+            exchange.break_off(CONTENT_TOO_LARGE)
         elif self._body is None:
-            self._tell("body_end", ())
+            exchange.tell("body_end", ())
         elif self._awaits_continue and not (exchange.holds_continue or exchange.status or self._input):
             self._awaits_continue = False
             self._outlet.put(_CONTINUE)
@@ -316,26 +302,25 @@ class HTTP1Connection(Protocol):
             self._settle()
 
     def _take_body(self, body: Body) -> bool:
-        """Read on in a body."""
+        """Read on in a body, for its handler or for nobody."""
         if not self._input:
             return self._input_over and self._end_of_input(body)
-        data, self._input = self._input, b""
-        content = body.feed(data)
+        content = body.feed(self._input)
+        self._input = body.rest
         self._awaits_continue = False
         self._taken += len(content)
         exchange = self._exchange
         if exchange is not None and self._is_too_large(exchange):
-            self._break_off(CONTENT_TOO_LARGE)
+            exchange.break_off(CONTENT_TOO_LARGE)
             return True
         if body.over:
             self._body = None
-            self._input = body.rest
-        if content and self._handler is not None:
-            self._tell("body", content)
+        if exchange is not None and content:
+            exchange.tell("body", content)
         if body.refusal is not None:
             raise body.refusal
-        if body.over and self._handler is not None and self._exchange is exchange:
-            self._tell("body_end", body.trailers)
+        if exchange is not None and body.over:
+            exchange.tell("body_end", body.trailers)
         return True
 
     def _is_too_large(self, exchange: HTTP1Exchange) -> bool:
@@ -347,9 +332,12 @@ class HTTP1Connection(Protocol):
         if not isinstance(body, Endless):
             raise Refusal(BAD_REQUEST)
         self._body = None
-        self._tell("body_end", ())
-        if self._output_over and self._exchange is not None:
-            self._end_tunnel()
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.tell("body_end", ())
+        if exchange is not None and self._exchange is exchange and self._output_over:
+            exchange.end()
+            self._close_tunnel()
         return False
 
     # Ending.
@@ -358,79 +346,22 @@ class HTTP1Connection(Protocol):
         """Answer what is no request, or no body of one, and end."""
         self._factory.refused += 1
         if self._exchange is not None:
-            self._break_off(status)
+            self._exchange.break_off(status)
         elif not self._closing:
             response = page(status)
-            lines = (response.lines, self.server_fields.lines(), b"Connection: close\r\n\r\n", response.body)
+            lines = (response.lines, self.server_fields.lines(), CLOSE, END, response.body)
             self._outlet.put(b"".join(lines))
             self._close(linger=True)
 
-    def _break_off(self, status: int) -> None:
-        """End the exchange without its application: with a page where that is possible."""
-        exchange, handler = self._exchange, self._handler
-        if exchange is None:
-            return
-        self._handler = None
-        self._stopping = True
-        if exchange.status:
-            exchange.abort()
-        else:
-            exchange.send(page(status))
-        self._tell_lost(handler)
-
-    def _failed(self, exchange: HTTP1Exchange) -> None:
-        """An application, or its handler, raised."""
-        _log.failure(
-            "an application failed at {method} {target}", method=exchange.request.method, target=exchange.request.target
-        )
-        if self._exchange is exchange:
-            self._handler = None
-            self._break_off(INTERNAL_SERVER_ERROR)
-
-    def _tell(self, what: str, *of: Any) -> None:
-        exchange = self._exchange
-        try:
-            getattr(self._handler, what)(*of)
-        except Exception:  # noqa: BLE001 - the application's own fault, whatever it is
-            if exchange is not None:
-                self._failed(exchange)
-
-    def _tell_lost(self, handler: Handler | None) -> None:
-        if handler is None:
-            return
-        try:
-            handler.lost()
-        except Exception:  # noqa: BLE001 - the application's own fault, whatever it is
-            _log.failure("an application failed when its client was lost")
-
-    def _let_go(self) -> tuple[HTTP1Exchange | None, Handler | None]:
-        exchange, handler = self._exchange, self._handler
-        self._exchange = self._handler = None
-        return exchange, handler
-
-    def _end_tunnel(self) -> None:
-        exchange, _ = self._let_go()
-        self._body = None
-        if exchange is not None:
-            exchange.lost()
+    def _close_tunnel(self) -> None:
+        self._exchange = self._body = None
         self._close()
-
-    def _give_up(self) -> None:
-        """The client has taken too long."""
-        if self._lingering:
-            self._lose()
-        elif self._outlet.blocked or self._closing:
-            self._outlet.abort()
-        elif self._body is not None or self._input:
-            self._refuse(REQUEST_TIMEOUT)
-        else:
-            self._close()
 
     def _close(self, *, linger: bool = False) -> None:
         """End the connection when all is sent.
 
         Args:
-            linger: The client may still be sending.
+            linger: The client may still be sending, as it is in the middle of a body.
         """
         if self._closing:
             return
@@ -440,12 +371,12 @@ class HTTP1Connection(Protocol):
             self._lose()
             return
         self._lingering = True
-        self._await(LINGER_SECONDS)
+        self._waiting.begin(LINGER_SECONDS)
         self._outlet.close_direction()
         if not self._reading:
             self._read(reading=True)
 
     def _lose(self) -> None:
         self._lingering = False
-        self._await(self._outlet.patience(self._limits.write_seconds))
+        self._waiting.begin(self._outlet.patience(self._limits.write_seconds))
         self._outlet.close()

@@ -1,28 +1,22 @@
-"""One request and its response over HTTP/1.1: how responses are framed. RFC 9112 §6 and §9."""
+"""One request and its response over HTTP/1.1."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from twisted.logger import Logger
 
-from staplesrv.http.exchange import NO_FIELDS, Connection, Exchange
-from staplesrv.http.fields import Fields, members
-from staplesrv.http.http1.chunks import allowed_trailers
-from staplesrv.http.http1.head import Head
-from staplesrv.http.response import BadResponse, Response, checked, field_lines, status_line
+from staplesrv.http.exchange import NO_FIELDS, Application, Connection, Exchange, Handler
+from staplesrv.http.fields import Fields
+from staplesrv.http.http1 import framing
+from staplesrv.http.pages import page
+from staplesrv.http.request import Request
+from staplesrv.http.response import Response, checked, field_lines, status_line
 from staplesrv.http.server_fields import SERVER_NAMES, ServerFields
 
+CONTINUE = 100
 SWITCHING_PROTOCOLS = 101
-WITHOUT_CONTENT = frozenset({204, 304})
-
-_CLOSE = b"Connection: close\r\n"
-_KEEP_ALIVE = b"Connection: keep-alive\r\n"
-_CHUNKED = b"Transfer-Encoding: chunked\r\n"
-_END = b"\r\n"
-
-# They are the connection's, and not for an application to say.
-_CONNECTIONS_OWN = frozenset({b"connection", b"keep-alive", b"transfer-encoding"})
+INTERNAL_SERVER_ERROR = 500
 
 _log = Logger()
 
@@ -61,18 +55,18 @@ class HTTP1Exchange(Exchange):
     """An exchange over HTTP/1.1 or HTTP/1.0.
 
     Args:
-        head: What the client sent.
+        request: What the client sent.
         connection: The facts.
         wire: The connection.
     """
 
-    __slots__ = ("_chunked", "_head", "_keep", "_left", "_silent", "_tunnel", "_wire")
+    __slots__ = ("_chunked", "_handler", "_keep", "_left", "_silent", "_tunnel", "_wire")
 
     _wire: Wire | None
 
-    def __init__(self, head: Head, connection: Connection, wire: Wire) -> None:
+    def __init__(self, request: Request, connection: Connection, wire: Wire) -> None:
         # The constructor of `Exchange` once more: 0.2 us less in every request.
-        self.request = head.request
+        self.request = request
         self.connection = connection
         self.body_limit = None
         self.added = NO_FIELDS
@@ -80,117 +74,99 @@ class HTTP1Exchange(Exchange):
         self.status = 0
         self.sent = 0
         self.done = None
-        self._head = head
         self._wire = wire
+        self._handler: Handler | None = None
         self._tunnel = False
 
-    @property
-    def over(self) -> bool:
-        """Whether there is nothing more to do."""
-        return self._wire is None
+    # What the application calls.
 
     def inform(self, status: int, fields: Fields = ()) -> None:
         """Send an interim response."""
         wire = self._wire
         if wire is None or self.status:
             return
-        lines = status_line(status) + field_lines(checked(fields))
+        lines = status_line(status) + field_lines(checked(fields)) + framing.END
         # RFC 9110 §15.2: an HTTP/1.0 client does not know of them.
         if self.request.version != "1.0":
-            wire.put(lines + _END)
-            if status == 100:  # noqa: PLR2004 - Continue
+            wire.put(lines)
+            if status == CONTINUE:
                 wire.continued()
 
     def send(self, response: Response) -> None:
-        """Send a whole response: one write, of parts that were made before."""
+        """Send a whole response."""
         wire = self._wire
-        if wire is None:
-            return
-        if self.status:
-            raise _begun_already()
-        self.status = status = response.status
-        request, added, names = self.request, self.added, response.names
-        if SERVER_NAMES.isdisjoint(names) and added.names.isdisjoint(names) and SERVER_NAMES.isdisjoint(added.names):
-            lines, more = response.lines, added.lines + wire.server_fields.lines()
-        else:
-            lines, more = self._lines(wire, status, response.whole_fields), b""
-        keep = wire.keeps()
-        end = _END if keep and request.version == "1.1" else self._connection_lines(keep=keep) + _END
-        body = b"" if request.method == b"HEAD" or status in WITHOUT_CONTENT else response.body
-        self.sent = len(body)
-        self._end(b"".join((lines, more, end, body)), keep=keep)
+        if wire is not None:
+            self._send(wire, response, keep=wire.keeps())
 
     def start(self, status: int, fields: Fields) -> None:
         """Begin a response whose body follows."""
         wire = self._wire
         if wire is None:
             return
-        if self.status:
-            raise _begun_already()
-        fields = tuple(field for field in checked(fields) if field[0].lower() not in _CONNECTIONS_OWN)
-        length = _length(fields)
-        self._silent = self.request.method == b"HEAD" or status in WITHOUT_CONTENT
+        self._check_not_begun()
+        fields = framing.applications_own(fields)
+        length = framing.declared_length(fields)
+        self._silent = framing.is_silent(self.request, status)
+        self._left = None if self._silent else length
         unknown = length is None and not self._silent
         self._chunked = unknown and self.request.version == "1.1"
         # RFC 9112 §6.3: to an HTTP/1.0 client the end of the connection is the end of such a body.
         self._keep = wire.keeps() and (self._chunked or not unknown)
-        self._left = None if self._silent else length
         self.status = status
-        lines = self._lines(wire, status, fields) + self._connection_lines(keep=self._keep)
-        wire.put(lines + _CHUNKED + _END if self._chunked else lines + _END)
+        coding = framing.CHUNKED if self._chunked else b""
+        connection = framing.connection_lines(self.request, keep=self._keep)
+        wire.put(framing.lines(status, fields, self.added, wire.server_fields) + coding + connection + framing.END)
 
     def write(self, data: bytes) -> None:
         """Send more of the body."""
         wire = self._wire
         if wire is None:
             return
-        if not self.status:
-            raise RuntimeError("there is no body before a response's start")
+        self._check_begun()
         if self._silent or not data:
             return
         if self._left is not None:
             data = self._within_length(data, self._left)
             self._left -= len(data)
         self.sent += len(data)
-        wire.put(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        wire.put(framing.chunk(data) if self._chunked else data)
 
     def finish(self, trailers: Fields = ()) -> None:
         """End the response, or our direction of the tunnel."""
         wire = self._wire
         if wire is None:
             return
-        if not self.status:
-            raise RuntimeError("there is no end before a response's start")
+        self._check_begun()
         if self._tunnel:
             wire.end_tunnel()
         elif self._left:
             _log.error("an application ended a response {left} bytes too early", left=self._left)
             self.abort()
         else:
-            last = b"0\r\n" + self._trailer_lines(checked(trailers)) + _END if self._chunked else b""
-            self._end(last, keep=self._keep)
+            last = framing.last_chunk(self.request, trailers) if self._chunked else b""
+            self.end()
+            wire.answered(last, keep=self._keep)
 
     def abort(self) -> None:
         """Break the connection off."""
         wire = self._wire
         if wire is not None:
-            self.lost()
+            self.end()
             wire.broken()
 
     def tunnel(self, fields: Fields) -> None:
-        """Accept the upgrade: RFC 9110 §7.8."""
+        """Accept the upgrade."""
         wire = self._wire
         if wire is None:
             return
         if self.status or not self.request.upgrade:
             raise RuntimeError("nobody asked for a tunnel, or it is too late for one")
-        upgrade = b"Upgrade: %b\r\nConnection: Upgrade\r\n" % self.request.upgrade
-        own = tuple(field for field in checked(fields) if field[0].lower() not in _CONNECTIONS_OWN | {b"upgrade"})
+        lines = framing.upgrade_lines(SWITCHING_PROTOCOLS, self.request.upgrade, fields, wire.server_fields)
         self.status = SWITCHING_PROTOCOLS
         self._tunnel = True
         self._silent = self._chunked = self._keep = False
         self._left = None
-        wire.put(status_line(self.status) + upgrade + field_lines(own) + wire.server_fields.lines() + _END)
+        wire.put(lines)
         wire.open_tunnel()
 
     def pause_body(self) -> None:
@@ -203,34 +179,78 @@ class HTTP1Exchange(Exchange):
         if self._wire is not None:
             self._wire.hold(hold=False)
 
-    def lost(self) -> None:
-        """It is over, finished or not; the connection calls this when it ends under it."""
-        self._wire = None
+    # What the connection calls.
+
+    def begin(self, application: Application) -> None:
+        """Have the application answer, or say who will."""
+        try:
+            handler = application.handle(self)
+        except Exception:  # noqa: BLE001 - the application's own fault, whatever it is
+            self._failed()
+            return
+        if self._wire is None:
+            return
+        self._handler = handler
+        if handler is None:
+            _log.error("an application neither answered a request nor returned a handler for it")
+            self.break_off(INTERNAL_SERVER_ERROR)
+
+    def tell(self, what: str, *of: Any) -> None:
+        """Call the handler, if there is one."""
+        if self._handler is None:
+            return
+        try:
+            getattr(self._handler, what)(*of)
+        except Exception:  # noqa: BLE001 - the handler's own fault, whatever it is
+            self._failed()
+
+    def break_off(self, status: int) -> None:
+        """End without the application: with a page where that is possible, and with the connection."""
+        wire, handler = self._wire, self._handler
+        if wire is None:
+            return
+        if self.status:
+            self.abort()
+        else:
+            self._send(wire, page(status), keep=False)
+        _tell_lost(handler)
+
+    def gone(self) -> None:
+        """The client is gone."""
+        handler = self._handler
+        self.end()
+        _tell_lost(handler)
+
+    def end(self) -> None:
+        """It is over, finished or not."""
+        if self._wire is None:
+            return
+        self._wire = self._handler = None
         if self.done is not None:
             self.done(self)
 
-    def _end(self, data: bytes, *, keep: bool) -> None:
-        wire = self._wire
-        self.lost()
-        if wire is not None:
-            wire.answered(data, keep=keep)
+    def _send(self, wire: Wire, response: Response, *, keep: bool) -> None:
+        # One write, of parts that were made before.
+        self._check_not_begun()
+        self.status = status = response.status
+        request, added, names = self.request, self.added, response.names
+        if SERVER_NAMES.isdisjoint(names) and added.names.isdisjoint(names) and SERVER_NAMES.isdisjoint(added.names):
+            lines, more = response.lines, added.lines + wire.server_fields.lines()
+        else:
+            lines, more = framing.lines(status, response.whole_fields, added, wire.server_fields), b""
+        kept = b"" if keep and request.version == "1.1" else framing.connection_lines(request, keep=keep)
+        body = b"" if framing.is_silent(request, status) else response.body
+        self.sent = len(body)
+        self.end()
+        wire.answered(b"".join((lines, more, kept, framing.END, body)), keep=keep)
 
-    def _lines(self, wire: Wire, status: int, fields: Fields) -> bytes:
-        """Return the status line and the fields: the response's own, the site's, and the server's."""
-        added = self.added
-        own = tuple(field for field in fields if field[0].lower() not in added.names) if added.names else fields
-        names = added.names.union([name.lower() for name, _ in own])
-        servers = wire.server_fields.lines() if SERVER_NAMES.isdisjoint(names) else self._missing(wire, names)
-        return status_line(status) + field_lines(own) + added.lines + servers
-
-    def _missing(self, wire: Wire, names: frozenset[bytes]) -> bytes:
-        return field_lines(tuple((name.title(), one) for name, one in wire.server_fields.fields() if name not in names))
-
-    def _connection_lines(self, *, keep: bool) -> bytes:
-        if not keep:
-            return _CLOSE
-        # RFC 9112 §9.3: an HTTP/1.0 client that asked for it is told that it gets it.
-        return _KEEP_ALIVE if self.request.version == "1.0" else b""
+    def _failed(self) -> None:
+        """The application, or its handler, raised."""
+        _log.failure(
+            "an application failed at {method} {target}", method=self.request.method, target=self.request.target
+        )
+        self._handler = None
+        self.break_off(INTERNAL_SERVER_ERROR)
 
     def _within_length(self, data: bytes, left: int) -> bytes:
         if len(data) <= left:
@@ -240,25 +260,19 @@ class HTTP1Exchange(Exchange):
         self._keep = False
         return data[:left]
 
-    def _trailer_lines(self, trailers: Fields) -> bytes:
-        # RFC 9110 §6.5.1: only for those who said that they take them.
-        takes = trailers and b"trailers" in members(self.request.fields, b"te")
-        return field_lines(allowed_trailers(trailers)) if takes else b""
+    def _check_not_begun(self) -> None:
+        if self.status:
+            raise RuntimeError("there is one final response to a request")
+
+    def _check_begun(self) -> None:
+        if not self.status:
+            raise RuntimeError("a response begins with its start")
 
 
-def _length(fields: Fields) -> int | None:
-    """Return what Content-Length says.
-
-    Raises:
-        BadResponse: it says nothing that can be sent.
-    """
-    lengths = [value for name, value in fields if name.lower() == b"content-length"]
-    if not lengths:
-        return None
-    if len(lengths) > 1 or not lengths[0].isdigit():
-        raise BadResponse("Content-Length is no number, or there are several")
-    return int(lengths[0])
-
-
-def _begun_already() -> RuntimeError:
-    return RuntimeError("there is one final response to a request")
+def _tell_lost(handler: Handler | None) -> None:
+    if handler is None:
+        return
+    try:
+        handler.lost()
+    except Exception:  # noqa: BLE001 - the handler's own fault, whatever it is
+        _log.failure("an application failed when its client was lost")
