@@ -15,6 +15,7 @@ LONGEST = 86_400.0
 REQUEST_LINES = range(256, 65_536 + 1)
 HEADERS = range(1024, 1_048_576 + 1)
 FIELDS = range(10, 10_000 + 1)
+STREAMS = range(1, 1000 + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Limits:
         request_line: Bytes of the request line, without its end: 414 beyond.
         headers: Bytes of all header fields together, with the ends of their lines: 431 beyond.
         fields: How many header fields: 431 beyond.
+        streams: Open at once on a connection of HTTP/2: refused beyond.
         header_seconds: From the first byte of a head to its last: 408 beyond.
         idle_seconds: Between requests, and before the first one: closed beyond.
         body_seconds: Without a byte of a request's body that is awaited: 408 beyond.
@@ -39,13 +41,15 @@ class Limits:
     request_line: int = 8192
     headers: int = 32_768
     fields: int = 100
+    streams: int = 128
     header_seconds: float = 10.0
     idle_seconds: float = 60.0
     body_seconds: float = 60.0
     write_seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        for key, usable in (("request_line", REQUEST_LINES), ("headers", HEADERS), ("fields", FIELDS)):
+        ranges = {"request_line": REQUEST_LINES, "headers": HEADERS, "fields": FIELDS, "streams": STREAMS}
+        for key, usable in ranges.items():
             if not usable.start <= getattr(self, key) < usable.stop:
                 raise _bad(key, f"use from {usable.start} to {usable.stop - 1}")
         for key in ("header_seconds", "idle_seconds", "body_seconds", "write_seconds"):

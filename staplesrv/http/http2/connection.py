@@ -11,6 +11,7 @@ costs one assignment.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
@@ -43,19 +44,6 @@ _EMPTY: Fields = ((b"content-length", b"0"),)
 _PIECES = sending.AT_ONCE // 65_536  # of those that `Limits.write_seconds` is for
 
 _FAREWELL = b"farewell"
-
-_HELLO = frames.frame(
-    frames.SETTINGS,
-    0,
-    0,
-    settings.encoded(
-        {
-            settings.MAX_CONCURRENT_STREAMS: receiving.STREAMS,
-            settings.INITIAL_WINDOW_SIZE: bodies.WINDOW,
-            settings.ENABLE_CONNECT_PROTOCOL: 1,
-        }
-    ),
-) + frames.window_update(0, receiving.WINDOW - settings.DEFAULT_WINDOW)
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
@@ -101,7 +89,7 @@ class HTTP2Connection(Protocol):
         self.sender = Sender(self.transport, self.patience)
         self._receiver = Receiver(self)
         self.transport.registerProducer(self, True)
-        self.sender.put(_HELLO)
+        self.sender.put(_hello(self.limits.streams))
         self._factory.opened(self)
 
     def dataReceived(self, data: bytes) -> None:
@@ -271,3 +259,15 @@ class HTTP2Connection(Protocol):
     def _lose_streams(self) -> None:
         for stream in list(self.streams.values()):
             stream.lose()
+
+
+@cache
+def _hello(streams: int) -> bytes:
+    """Return what a server says first: its settings, and the connection's window."""
+    said = {
+        settings.MAX_CONCURRENT_STREAMS: streams,
+        settings.INITIAL_WINDOW_SIZE: bodies.WINDOW,
+        settings.ENABLE_CONNECT_PROTOCOL: 1,
+    }
+    more = receiving.WINDOW - settings.DEFAULT_WINDOW
+    return frames.frame(frames.SETTINGS, 0, 0, settings.encoded(said)) + frames.window_update(0, more)

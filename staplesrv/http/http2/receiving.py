@@ -24,9 +24,6 @@ from staplesrv.http.http2.requests import RequestReader
 if TYPE_CHECKING:
     from staplesrv.http.http2.connection import HTTP2Connection
 
-STREAMS = 128
-"""Open at once on one connection."""
-
 WINDOW = 1024 * 1024
 """Bytes of requests' bodies that may come on all streams before handlers have taken any."""
 
@@ -54,6 +51,7 @@ class Receiver:
         self._patience = connection.patience
         self._streams = connection.streams
         self._most_block = connection.limits.headers
+        self._most_streams = connection.limits.streams
         self._requests = RequestReader(connection.limits)
         self._begun: tuple[int, int, list[bytes]] | None = None  # a header block: stream, flags, parts
         self._skipped = range(0)
@@ -151,7 +149,7 @@ class Receiver:
             self._patience.cost(patience.WASTED)
             self._connection.refuse(number, refused.status, ended=ended)
             return
-        if len(self._streams) >= STREAMS or self._connection.said_goodbye:
+        if len(self._streams) >= self._most_streams or self._connection.said_goodbye:
             raise StreamFault(Code.REFUSED_STREAM)
         self._connection.open_stream(number, request, ended=ended)
 

@@ -143,6 +143,7 @@ class HTTPTable(msgspec.Struct, kw_only=True):
     request_line: Count | None = None
     headers: Count | None = None
     fields: Annotated[int, Meta(description="a number of header fields")] | None = None
+    streams: Annotated[int, Meta(description="a number of streams")] | None = None
     header_seconds: Seconds | None = None
     idle_seconds: Seconds | None = None
     body_seconds: Seconds | None = None

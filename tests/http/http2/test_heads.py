@@ -117,8 +117,9 @@ def test_too_much(fields: Fields, status: int) -> None:
 
 
 def test_the_limits_are_settings() -> None:
-    """Another limit holds."""
-    client = Client(Says(), limits=Limits(fields=10))
+    """Another limit holds, and the client is told what concerns it."""
+    client = Client(Says(), limits=Limits(fields=10, streams=7))
+    assert client.got[0].settings[3] == 7
     client.request(1, (*GET, *[(b"x", b"y")] * 6))
     client.request(3, (*GET, *[(b"x", b"y")] * 7))
     assert (client.status(1), client.status(3)) == (200, 431)
