@@ -67,6 +67,7 @@ class HTTP1Connection(Protocol):
         self._waiting = Waiting(factory.clock.seconds, factory.limits.idle_seconds)
         # Of what the client sends:
         self._input = b""
+        self._seen = 0  # bytes of it, which hold no head
         self._input_over = False
         self._reading = True
         self._advancing = False
@@ -222,7 +223,8 @@ class HTTP1Connection(Protocol):
         if self._exchange is not None or self._outlet.blocked:
             return False
         if self._input:
-            head, self._input = self._factory.heads.take(self._input)
+            head, self._input = self._factory.heads.take(self._input, self._seen)
+            self._seen = len(self._input) if head is None else 0
             if head is not None:
                 self._handle(head)
                 return True
