@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from staplesrv.http.exchange import Exchange, Handler
 from staplesrv.http.pages import page, page_with
+from staplesrv.http.request import Request
 from staplesrv.http.response import Response
 from staplesrv.http.static import conditions
 from staplesrv.http.static.answer import Answer, answer, page_of_missing
@@ -102,53 +103,48 @@ class Static:
                 if response is not None:
                     exchange.send(response)
                     return None
-        if request.method in _READS:
-            return self._answer(exchange)
-        exchange.send(_OPTIONS if request.method == b"OPTIONS" else _NOT_ALLOWED)
+        found = self._answer(exchange) if request.method in _READS else _instead(request)
+        if isinstance(found, Transfer):
+            return found
+        exchange.send(found)
         return None
 
-    def _answer(self, exchange: Exchange) -> Handler | None:
-        """Answer with the first file that is there; of the requested one, its fallback, and the page for neither."""
-        path = FilePath.parse(exchange.request.path)
+    def _answer(self, exchange: Exchange) -> Response | Transfer:
+        """Answer with the first file that is there: of the requested one, its fallback, and the page for neither."""
+        request = exchange.request
+        path = FilePath.parse(request.path)
         for candidate, status in self._candidates(path):
             try:
-                return self._serve(exchange, self._shelf.find(candidate), status)
+                return self._found(exchange, self._shelf.find(candidate), status)
             except OSError as error:
                 failed = _OF_ERROR.get(error.errno or 0, _TROUBLE)
                 if failed != _NOT_FOUND:
-                    self._fail(exchange, failed, error)
-                    return None
-                if candidate is path and error.errno == errno.EISDIR and self._redirect(exchange, candidate):
-                    return None
-        exchange.send(page(_NOT_FOUND))
-        return None
+                    return self._failed(failed, error)
+                if candidate is path and error.errno == errno.EISDIR and self._is_folder(candidate):
+                    return _redirect(candidate, request.query)
+        return page(_NOT_FOUND)
 
     def _candidates(self, path: FilePath | None) -> Iterator[tuple[FilePath, int]]:
         # A path that can't name a file is nothing that an application in the browser made up.
         if path is not None:
-            yield path, 200
+            yield path, _OK
             if self._fallback is not None:
-                yield self._fallback, 200
+                yield self._fallback, _OK
         if self._not_found is not None:
             yield self._not_found, _NOT_FOUND
 
-    def _redirect(self, exchange: Exchange, path: FilePath) -> bool:
-        """Lead to a folder that has an index, so that its relative links lead to the folder's files."""
-        if path.is_folder or not self._shelf.is_there(path.as_folder):
-            return False
-        query = exchange.request.query
-        location = path.as_folder.url if query is None else path.as_folder.url + b"?" + query
-        exchange.send(page_with(301, ((b"Location", location),)))
-        return True
+    def _is_folder(self, path: FilePath) -> bool:
+        """Tell whether a path lacks the slash of a folder that has an index."""
+        return not path.is_folder and self._shelf.is_there(path.as_folder)
 
-    def _fail(self, exchange: Exchange, status: int, error: OSError) -> None:
+    def _failed(self, status: int, error: OSError) -> Response:
         now = self._seconds()
         if status >= _TROUBLE and now >= self._quiet_until:
             self._quiet_until = now + _QUIET_SECONDS
             _log.error("A file can't be served: {reason}", reason=str(error))
-        exchange.send(page(status))
+        return page(status)
 
-    def _serve(self, exchange: Exchange, entry: Entry, status: int) -> Handler | None:
+    def _found(self, exchange: Exchange, entry: Entry, status: int) -> Response | Transfer:
         """Answer with a file.
 
         Raises:
@@ -165,14 +161,23 @@ class Static:
             if isinstance(said, Answer):
                 most = _PIECE_OF_MANY if request.version == "2" else _PIECE
                 pieces = representation.pieces(said.parts, file, most)
-                if file is not None:
-                    close = opened.pop_all().close
-                    return Transfer(exchange, said.status, (*said.fields, said.length), pieces, close)
-                said = Response(said.status, said.fields, b"".join(pieces))
+                if file is None:
+                    return Response(said.status, said.fields, b"".join(pieces))
+                return Transfer(exchange, said.status, (*said.fields, said.length), pieces, opened.pop_all().close)
         if said.status == _OK and representation.body is not None:
             entry.remember(accepted, said)
-        exchange.send(said)
-        return None
+        return said
 
     def _boundary(self) -> bytes:
         return self._random_bytes(16).hex().encode()
+
+
+def _instead(request: Request) -> Response:
+    """Answer a method that reads no file."""
+    return _OPTIONS if request.method == b"OPTIONS" else _NOT_ALLOWED
+
+
+def _redirect(path: FilePath, query: bytes | None) -> Response:
+    """Lead to a folder, so that the relative links of its index lead to its files."""
+    location = path.as_folder.url if query is None else path.as_folder.url + b"?" + query
+    return page_with(301, ((b"Location", location),))
