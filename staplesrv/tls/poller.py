@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import select
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 from twisted.internet.base import ReactorBase
 from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
@@ -45,8 +46,17 @@ class Watches(Protocol):
 
 
 def poller_for(reactor: Any) -> Watches:
-    """Return what watches sockets under a reactor: a `Poller`, or the reactor itself where there is no epoll(7)."""
-    return Poller(reactor) if hasattr(select, "epoll") and isinstance(reactor, ReactorBase) else ReactorPoller(reactor)
+    """Return what watches sockets under a reactor: a `Poller`, or the reactor itself where there is no epoll(7).
+
+    All who ask have the same one, so that one turn of it serves the sockets of all of them.
+    """
+    if not hasattr(select, "epoll") or not isinstance(reactor, ReactorBase):
+        return ReactorPoller(reactor)
+    # A poller keeps its reactor alive, so that no other one has this number while it is here.
+    poller = _pollers.get(id(reactor))
+    if poller is None:
+        poller = _pollers[id(reactor)] = Poller(reactor)
+    return poller
 
 
 @implementer(IReadDescriptor)
@@ -144,5 +154,8 @@ def _lose(descriptor: Any, reason: Failure) -> None:
     except Exception:  # noqa: BLE001 - see above
         _log.failure("Unhandled error of a protocol at the end of its connection")
 
+
+_pollers: WeakValueDictionary[int, Poller] = WeakValueDictionary()
+"""By the number of their reactor, as long as anybody has them."""
 
 _LOST = Failure(CONNECTION_LOST)  # type: ignore[no-untyped-call]

@@ -1,12 +1,7 @@
-"""Connections to backends: Twisted's own, which can also send at once.
-
-Twisted's TCP transport sends in the reactor's next turn, which takes two changes of its epoll and a turn for a few
-hundred bytes that the socket has room for: `write_now` sends them there and then, and leaves the rest to Twisted.
-"""
+"""How backends are connected to: endpoints, for names, addresses, sockets and TLS."""
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -19,6 +14,7 @@ from twisted.internet.interfaces import (
 from zope.interface import directlyProvides, providedBy
 
 from staplesrv.http.proxy.address import BackendAddress
+from staplesrv.http.proxy.eager import Eager, Polled, Watches
 
 ClientTLS = Callable[[str], IOpenSSLClientConnectionCreator]
 """Makes a verified TLS client for a name or an address. http/ knows of no OpenSSL, so it is handed in."""
@@ -31,56 +27,40 @@ class Dial(Protocol):
         """Return what connects to a backend."""
 
 
-class EagerTransport:
-    """Mixed into a client's transport of Twisted's: can send at once, and reads on when it can't send any more."""
-
-    def write_now(self: Any, data: bytes) -> None:
-        """Send data: now as far as the socket takes it, the rest when it takes more."""
-        if not (self._tempDataBuffer or self.dataBuffer or self.disconnecting or self._aborting) and self.connected:
-            try:
-                sent = self.socket.send(data)
-            except OSError:
-                sent = 0  # full or broken: Twisted finds out
-            if sent == len(data):
-                return
-            data = data[sent:]
-        self.write(data)
-
-    def writeSomeData(self: Any, data: bytes) -> Any:
-        """Send some data; what a closed connection doesn't take is thrown away.
-
-        A backend that answers and closes before it has read all of the request makes sending fail. Its answer has
-        come by then, and is still to be read; the end of the connection shows in reading, too.
-        """
-        result = super().writeSomeData(data)  # type: ignore[misc]
-        return len(data) if isinstance(result, Exception) and not self.disconnecting else result
-
-    def is_open(self: Any) -> bool:
-        """Tell whether the other end, as far as is known here, has not closed the connection; 1 us."""
-        try:
-            return bool(self.socket.recv(1, socket.MSG_PEEK))
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-
-
-class _TCPClient(EagerTransport, tcp.Client):
+class _EagerTCP(Eager, tcp.Client):
     """To an IP address."""
 
 
-class _UNIXClient(EagerTransport, unix.Client):
+class _PolledTCP(Polled, tcp.Client):
+    """The same, watched by a poller."""
+
+
+class _EagerUNIX(Eager, unix.Client):
     """To a socket in the file system."""
 
 
+class _PolledUNIX(Polled, unix.Client):
+    """The same, watched by a poller."""
+
+
 class _TCPConnector(tcp.Connector):
+    poller: Watches | None = None
+
     def _makeTransport(self) -> tcp.Client:
-        return _TCPClient(self.host, self.port, self.bindAddress, self, self.reactor)  # type: ignore[no-untyped-call]
+        kind = _EagerTCP if self.poller is None else _PolledTCP
+        made: tcp.Client = kind(self.host, self.port, self.bindAddress, self, self.reactor)
+        made.poller = self.poller  # type: ignore[attr-defined]
+        return made
 
 
 class _UNIXConnector(unix.Connector):
+    poller: Watches | None = None
+
     def _makeTransport(self) -> Any:
-        return _UNIXClient(self.address, self, self.reactor, self.checkPID)  # type: ignore[no-untyped-call]
+        kind = _EagerUNIX if self.poller is None else _PolledUNIX
+        made: Any = kind(self.address, self, self.reactor, self.checkPID)
+        made.poller = self.poller
+        return made
 
 
 class EagerReactor:
@@ -88,21 +68,24 @@ class EagerReactor:
 
     Args:
         reactor: With file descriptors.
+        poller: Watches the clients' sockets; the one that watches those of TLS makes fewer turns of the reactor.
     """
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, poller: Watches | None = None) -> None:
         self._reactor = reactor
+        self._poller = poller
         directlyProvides(self, providedBy(reactor))
 
     def connectTCP(self, host: str, port: int, factory: Any, timeout: float = 30, bindAddress: Any = None) -> Any:
         """As `IReactorTCP` says."""
-        connector = _TCPConnector(host, port, factory, timeout, bindAddress, self._reactor)
-        connector.connect()
-        return connector
+        return self._connect(_TCPConnector(host, port, factory, timeout, bindAddress, self._reactor))
 
     def connectUNIX(self, address: str, factory: Any, timeout: float = 30, checkPID: bool = False) -> Any:  # noqa: FBT001, FBT002 - Twisted's interface
         """As `IReactorUNIX` says."""
-        connector = _UNIXConnector(address, factory, timeout, self._reactor, checkPID)  # type: ignore[no-untyped-call]
+        return self._connect(_UNIXConnector(address, factory, timeout, self._reactor, checkPID))  # type: ignore[no-untyped-call]
+
+    def _connect(self, connector: Any) -> Any:
+        connector.poller = self._poller
         connector.connect()
         return connector
 
@@ -117,10 +100,13 @@ class Dialler:
         reactor: With file descriptors.
         seconds: How long one address of a name may take.
         tls: For `https`.
+        poller: Watches the connections' sockets; the reactor where there is none.
     """
 
-    def __init__(self, reactor: Any, *, seconds: float = 5.0, tls: ClientTLS | None = None) -> None:
-        self._reactor = EagerReactor(reactor)
+    def __init__(
+        self, reactor: Any, *, seconds: float = 5.0, tls: ClientTLS | None = None, poller: Watches | None = None
+    ) -> None:
+        self._reactor = EagerReactor(reactor, poller)
         self._seconds = seconds
         self._tls = tls
 
