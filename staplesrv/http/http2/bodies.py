@@ -75,21 +75,20 @@ class Incoming:
     Attributes:
         received: Bytes so far, without padding.
         window: Bytes that the client may still send.
-        credit: Bytes that were taken, and of which the client is not yet told.
         paused: By the application.
         ended: The client sends no more.
         trailers: What came after it.
         moved: When bytes last came, or began to be awaited.
     """
 
-    __slots__ = ("_held", "credit", "ended", "length", "moved", "paused", "received", "trailers", "window")
+    __slots__ = ("_credit", "_held", "ended", "length", "moved", "paused", "received", "trailers", "window")
 
     def __init__(self, length: int | None, now: float) -> None:
         self._held: deque[bytes] = deque()
         self.length = length
         self.received = 0
         self.window = WINDOW
-        self.credit = 0
+        self._credit = 0  # what was taken, and the client is not yet told of
         self.paused = False
         self.ended = False
         self.trailers: Fields = ()
@@ -130,6 +129,18 @@ class Incoming:
     def next(self) -> bytes | None:
         """Return bytes that were held; None where there are none, or the application does not want them."""
         return self._held.popleft() if self._held and not self.paused else None
+
+    def taken(self, size: int) -> int:
+        """Take note that bytes are with the handler; returns how many more the client is to be told that it may send.
+
+        It is told half a window at a time.
+        """
+        self._credit += size
+        if self.ended or self._credit < WINDOW // 2:
+            return 0
+        more, self._credit = self._credit, 0
+        self.window += more
+        return more
 
     def drop(self) -> int:
         """Forget what is held; returns how many bytes that were."""

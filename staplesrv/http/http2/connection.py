@@ -21,7 +21,7 @@ from zope.interface import implementer
 
 from staplesrv.http.exchange import Connection
 from staplesrv.http.fields import Fields
-from staplesrv.http.http2 import bodies, frames, receiving, sending, settings
+from staplesrv.http.http2 import bodies, frames, sending, settings, stream_frames
 from staplesrv.http.http2.blocks import encoded, status_block
 from staplesrv.http.http2.frames import LARGEST_WINDOW, Code, ConnectionFault, FrameReader
 from staplesrv.http.http2.patience import Patience
@@ -154,7 +154,7 @@ class HTTP2Connection(Protocol):
         if self._closed or self.sender.blocked:
             if waited > limits.write_seconds * _PIECES:
                 self.transport.abortConnection()
-        elif receiver.in_block or not receiver.settled:
+        elif receiver.of_streams.in_block or not receiver.settled:
             if waited > limits.header_seconds:
                 self._factory.refused += 1
                 self._fail(Code.NO_ERROR)
@@ -191,7 +191,7 @@ class HTTP2Connection(Protocol):
         """Say which streams were the last, once the client knows that it is to begin no more."""
         if self._stopping and payload == _FAREWELL and not self.said_goodbye:
             self.said_goodbye = True
-            self.sender.put(frames.goaway(self._receiver.last, Code.NO_ERROR))
+            self.sender.put(frames.goaway(self._receiver.of_streams.last, Code.NO_ERROR))
             self.leave()
 
     def leave(self) -> None:
@@ -204,7 +204,7 @@ class HTTP2Connection(Protocol):
 
     def taken(self, size: int) -> None:
         """So many bytes of a body, or of what is around it, are out of the way."""
-        self._receiver.taken(size)
+        self._receiver.of_streams.taken(size)
 
     def reset(self, number: int, code: Code) -> None:
         """End a stream; what the client sent before it knew of that is ignored."""
@@ -250,7 +250,7 @@ class HTTP2Connection(Protocol):
             return
         self._closed = True
         self.wait()
-        self.sender.put(frames.goaway(self._receiver.last, code))
+        self.sender.put(frames.goaway(self._receiver.of_streams.last, code))
         self.sender.close()
         self._lose_streams()
         self.transport.unregisterProducer()
@@ -269,5 +269,5 @@ def _hello(streams: int) -> bytes:
         settings.INITIAL_WINDOW_SIZE: bodies.WINDOW,
         settings.ENABLE_CONNECT_PROTOCOL: 1,
     }
-    more = receiving.WINDOW - settings.DEFAULT_WINDOW
+    more = stream_frames.WINDOW - settings.DEFAULT_WINDOW
     return frames.frame(frames.SETTINGS, 0, 0, settings.encoded(said)) + frames.window_update(0, more)

@@ -1,35 +1,17 @@
-"""What comes in on a connection: each type of frame, and what it means in the state that its stream is in."""
+"""What comes in on a connection: which frames may come now, and those that are about the connection itself."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from staplesrv.http.http2 import frames, patience, settings
-from staplesrv.http.http2.frames import (
-    ACK,
-    CONTINUATION,
-    END_HEADERS,
-    END_STREAM,
-    LARGEST_WINDOW,
-    PRIORITIZED,
-    SETTINGS,
-    Code,
-    ConnectionFault,
-    Frame,
-    StreamFault,
-)
-from staplesrv.http.http2.heads import Refused
-from staplesrv.http.http2.requests import RequestReader
+from staplesrv.http.http2.frames import ACK, CONTINUATION, SETTINGS, Code, ConnectionFault, Frame
+from staplesrv.http.http2.stream_frames import PRIORITY_SIZE, StreamFrames, check_priority, check_size
 
 if TYPE_CHECKING:
     from staplesrv.http.http2.connection import HTTP2Connection
 
-WINDOW = 1024 * 1024
-"""Bytes of requests' bodies that may come on all streams before handlers have taken any."""
-
 # What RFC 9113 §6 says of the length of payloads.
-_PRIORITY_SIZE = 5
-_NUMBER_SIZE = 4
 _PING_SIZE = 8
 _GOAWAY_SIZE = 8
 
@@ -41,42 +23,29 @@ class Receiver:
         connection: What they are about.
 
     Attributes:
+        of_streams: Takes those that are about streams.
         settled: The client's first SETTINGS came.
-        last: The highest number of a stream that the client opened.
     """
 
     def __init__(self, connection: HTTP2Connection) -> None:
         self._connection = connection
         self._sender = connection.sender
         self._patience = connection.patience
-        self._streams = connection.streams
-        self._most_block = connection.limits.headers
-        self._most_streams = connection.limits.streams
-        self._requests = RequestReader(connection.limits)
-        self._begun: tuple[int, int, list[bytes]] | None = None  # a header block: stream, flags, parts
-        self._skipped = range(0)
-        self._window = WINDOW
-        self._credit = 0
+        self.of_streams = of_streams = StreamFrames(connection)
         self.settled = False
-        self.last = 0
         # In the order of their numbers.
-        self._on = (
-            self._on_data,
-            self._on_headers,
-            self._on_priority,
-            self._on_rst_stream,
-            self._on_settings,
-            self._on_push_promise,
-            self._on_ping,
-            self._on_goaway,
-            self._on_window_update,
-            self._on_continuation,
+        self._takers = (
+            of_streams.data,
+            of_streams.headers,
+            self._priority,
+            of_streams.rst_stream,
+            self._settings,
+            self._push_promise,
+            self._ping,
+            self._goaway,
+            of_streams.window_update,
+            of_streams.continuation,
         )
-
-    @property
-    def in_block(self) -> bool:
-        """Whether a header block has begun and not ended."""
-        return self._begun is not None
 
     def receive(self, frame: Frame) -> None:
         """Take a frame.
@@ -86,168 +55,18 @@ class Receiver:
         """
         kind, flags, number, payload = frame
         # RFC 9113 §6.10: nothing comes between the frames of a header block; §3.4: SETTINGS come first.
-        if (self._begun is not None and kind != CONTINUATION) or not (self.settled or kind == SETTINGS):
+        if (kind != CONTINUATION and self.of_streams.in_block) or not (self.settled or kind == SETTINGS):
             raise ConnectionFault(Code.PROTOCOL_ERROR)
-        if kind < len(self._on):
-            self._on[kind](flags, number, payload)
+        if kind < len(self._takers):
+            self._takers[kind](flags, number, payload)
         else:
             self._patience.cost(patience.CHEAP)  # RFC 9113 §4.1: types that are not known are ignored
 
-    def taken(self, size: int) -> None:
-        """Give the client back what it may send on all streams, half a window at a time."""
-        self._credit += size
-        if self._credit >= WINDOW // 2:
-            self._window += self._credit
-            self._sender.put(frames.window_update(0, self._credit))
-            self._credit = 0
-
-    # Requests.
-
-    def _on_headers(self, flags: int, number: int, payload: bytes) -> None:
-        if not number & 1:
-            raise ConnectionFault(Code.PROTOCOL_ERROR)  # RFC 9113 §5.1.1; 0 is even
-        block = frames.unpadded(flags, payload)
-        if flags & PRIORITIZED:
-            _check_priority(number, block)
-            block = block[_PRIORITY_SIZE:]
-        if flags & END_HEADERS:
-            self._on_block(number, block, ended=bool(flags & END_STREAM))
-        else:
-            self._begun = number, flags, [block]
-            self._connection.wait()
-
-    def _on_continuation(self, flags: int, number: int, payload: bytes) -> None:
-        if self._begun is None or self._begun[0] != number:
-            raise ConnectionFault(Code.PROTOCOL_ERROR)
-        _, first_flags, parts = self._begun
-        parts.append(payload)
-        # Any number of empty ones would go into a block (CVE-2024-27316).
-        self._patience.cost(patience.CHEAP)
-        if sum(map(len, parts)) > self._most_block:
-            raise ConnectionFault(Code.ENHANCE_YOUR_CALM)
-        if flags & END_HEADERS:
-            self._begun = None
-            self._on_block(number, b"".join(parts), ended=bool(first_flags & END_STREAM))
-
-    def _on_block(self, number: int, block: bytes, *, ended: bool) -> None:
-        """Take a whole header block: a request's head, or trailers."""
-        try:
-            if number > self.last:
-                self._on_request(number, block, ended=ended)
-            else:
-                self._on_trailers(number, block, ended=ended)
-        except StreamFault as fault:
-            self._fault(number, fault.code)
-
-    def _on_request(self, number: int, block: bytes, *, ended: bool) -> None:
-        if number > self.last + 2:
-            self._skipped = range(self.last + 1, number)
-        self.last = number
-        try:
-            request = self._requests.read(block, ended=ended)
-        except Refused as refused:
-            self._patience.cost(patience.WASTED)
-            self._connection.refuse(number, refused.status, ended=ended)
-            return
-        if len(self._streams) >= self._most_streams or self._connection.said_goodbye:
-            raise StreamFault(Code.REFUSED_STREAM)
-        self._connection.open_stream(number, request, ended=ended)
-
-    def _on_trailers(self, number: int, block: bytes, *, ended: bool) -> None:
-        stream = self._streams.get(number)
-        if stream is None:
-            self._requests.skip(block)
-            self._on_closed(number)
-            return
-        if stream.client_ended:
-            self._requests.skip(block)
-            raise StreamFault(Code.STREAM_CLOSED)
-        trailers = self._requests.read_trailers(block)
-        if not ended:
-            raise StreamFault(Code.PROTOCOL_ERROR)  # RFC 9113 §8.1
-        stream.receive_end(trailers)
-
-    def _on_data(self, flags: int, number: int, payload: bytes) -> None:
-        size = len(payload)
-        self._window -= size
-        if self._window < 0:
-            raise ConnectionFault(Code.FLOW_CONTROL_ERROR)
-        data, ended = frames.unpadded(flags, payload), flags & END_STREAM
-        if not (data or ended):
-            self._patience.cost(patience.CHEAP)
-        stream = self._streams.get(number)
-        if stream is None:
-            self._on_closed(number)
-            self.taken(size)
-            return
-        try:
-            stream.receive(data, size)
-            if ended and not stream.over:
-                stream.receive_end(())
-        except StreamFault as fault:
-            self._fault(number, fault.code)
-
-    def _on_closed(self, number: int) -> None:
-        """Judge a frame on a stream that is not open: RFC 9113 §5.1.
-
-        Raises:
-            ConnectionFault: it never was, or the client had ended it.
-        """
-        if number in self._connection.reset_streams:
-            return  # it was sent before the client knew
-        never = number == 0 or number > self.last or number in self._skipped
-        raise ConnectionFault(Code.PROTOCOL_ERROR if never else Code.STREAM_CLOSED)
-
-    def _on_rst_stream(self, _flags: int, number: int, payload: bytes) -> None:
-        _check_size(payload, _NUMBER_SIZE)
-        self._check_opened(number)
-        stream = self._streams.get(number)
-        self._patience.cost(patience.CHEAP if stream is None else patience.WASTED)
-        if stream is not None:
-            stream.lose()
-
-    def _fault(self, number: int, code: Code) -> None:
-        """End a stream for what the client did."""
-        self._patience.cost(patience.WASTED)
-        self._connection.reset(number, code)
-        stream = self._streams.get(number)
-        if stream is not None:
-            stream.lose()
-
-    def _check_opened(self, number: int) -> None:
-        if number == 0 or number > self.last:
-            raise ConnectionFault(Code.PROTOCOL_ERROR)
-
-    # Windows.
-
-    def _on_window_update(self, _flags: int, number: int, payload: bytes) -> None:
-        _check_size(payload, _NUMBER_SIZE)
-        self._patience.cost(patience.CHEAP)
-        more = int.from_bytes(payload, "big") & LARGEST_WINDOW
-        if number:
-            self._check_opened(number)
-            self._open_stream(number, more)
-        elif more:
-            self._sender.open(more)
-        else:
-            raise ConnectionFault(Code.PROTOCOL_ERROR)
-
-    def _open_stream(self, number: int, more: int) -> None:
-        stream = self._streams.get(number)
-        if stream is None:
-            return
-        if not more:
-            self._fault(number, Code.PROTOCOL_ERROR)
-        elif not self._sender.open_stream(stream, more):
-            self._fault(number, Code.FLOW_CONTROL_ERROR)
-
-    # The connection.
-
-    def _on_settings(self, flags: int, number: int, payload: bytes) -> None:
+    def _settings(self, flags: int, number: int, payload: bytes) -> None:
         if number or (flags & ACK and not self.settled):
             raise ConnectionFault(Code.PROTOCOL_ERROR)
         if flags & ACK:
-            _check_size(payload, 0)
+            check_size(payload, 0)
             self._patience.cost(patience.CHEAP)
             return
         wishes = settings.read(payload)
@@ -255,46 +74,33 @@ class Receiver:
         if not self.settled:
             self.settled = True
             self._connection.wait()
-        self._sender.take_settings(wishes, list(self._streams.values()))
+        self._sender.take_settings(wishes, list(self._connection.streams.values()))
         self._sender.put(frames.frame(SETTINGS, ACK, 0))
 
-    def _on_ping(self, flags: int, number: int, payload: bytes) -> None:
+    def _ping(self, flags: int, number: int, payload: bytes) -> None:
         if number:
             raise ConnectionFault(Code.PROTOCOL_ERROR)
-        _check_size(payload, _PING_SIZE)
+        check_size(payload, _PING_SIZE)
         self._patience.cost(patience.CHEAP)
         if flags & ACK:
             self._connection.ping_answered(payload)
         else:
             self._sender.put(frames.frame(frames.PING, ACK, 0, payload))
 
-    def _on_goaway(self, _flags: int, number: int, payload: bytes) -> None:
+    def _goaway(self, _flags: int, number: int, payload: bytes) -> None:
         if number:
             raise ConnectionFault(Code.PROTOCOL_ERROR)
         if len(payload) < _GOAWAY_SIZE:
             raise ConnectionFault(Code.FRAME_SIZE_ERROR)
         self._connection.leave()
 
-    def _on_priority(self, _flags: int, number: int, payload: bytes) -> None:
+    def _priority(self, _flags: int, number: int, payload: bytes) -> None:
         # RFC 9113 §5.3.2: priorities are of the past, and what is wrong with them is still wrong.
         if not number:
             raise ConnectionFault(Code.PROTOCOL_ERROR)
-        _check_size(payload, _PRIORITY_SIZE)
-        _check_priority(number, payload)
+        check_size(payload, PRIORITY_SIZE)
+        check_priority(number, payload)
         self._patience.cost(patience.CHEAP)
 
-    def _on_push_promise(self, _flags: int, _number: int, _payload: bytes) -> None:
+    def _push_promise(self, _flags: int, _number: int, _payload: bytes) -> None:
         raise ConnectionFault(Code.PROTOCOL_ERROR)  # RFC 9113 §8.4
-
-
-def _check_size(payload: bytes, size: int) -> None:
-    if len(payload) != size:
-        raise ConnectionFault(Code.FRAME_SIZE_ERROR)
-
-
-def _check_priority(number: int, payload: bytes) -> None:
-    """Check what RFC 9113 §6.3 has in five bytes; RFC 7540 §5.3.1: no stream depends on itself."""
-    if len(payload) < _PRIORITY_SIZE:
-        raise ConnectionFault(Code.FRAME_SIZE_ERROR)
-    if int.from_bytes(payload[:_NUMBER_SIZE], "big") & LARGEST_WINDOW == number:
-        raise ConnectionFault(Code.PROTOCOL_ERROR)
