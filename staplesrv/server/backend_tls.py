@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
+from zope.interface import implementer
 
 from staplesrv.server.commands import input_file, system_store
 from staplesrv.staples import armour
@@ -23,28 +25,48 @@ class BackendTLS:
 
     def __init__(self, ca_file: Path | None = None) -> None:
         self._ca_file = ca_file
+        self._anchors: Sequence[x509.Certificate] | None = None
         self._made: dict[str, IOpenSSLClientConnectionCreator] = {}
 
     def load(self) -> None:
-        """Read the certificates.
+        """Read the certificates, now or again.
 
         Raises:
-            OperatorError: the file can't be used.
+            OperatorError: the file can't be used; what was read before stays.
         """
-        assert self._trusted is not None  # noqa: S101 - it is the reading that counts
+        if self._ca_file is None:
+            anchors: Sequence[x509.Certificate] = system_store.anchors()
+        else:
+            anchors = input_file.read(str(self._ca_file), armour.certificates)
+        if anchors != self._anchors:
+            self._anchors = anchors
+            self._made = {}
 
     def __call__(self, host: str) -> IOpenSSLClientConnectionCreator:
-        """Return what makes connections to a host: a name, or an IP address. It is made once, as it takes long."""
+        """Return what makes connections to a host: a name, or an IP address."""
+        return _Creator(lambda: self._creator(host))
+
+    def _creator(self, host: str) -> IOpenSSLClientConnectionCreator:
+        # Kept, as a context with all of a system's certificates takes a while to make.
         made = self._made.get(host)
         if made is None:
-            made = self._made[host] = optionsForClientTLS(host, self._trusted, acceptableProtocols=[b"http/1.1"])
+            trusted = [Certificate.loadPEM(one.public_bytes(Encoding.PEM)) for one in self._anchors or ()]
+            root = trustRootFromCertificates(trusted)  # type: ignore[no-untyped-call]  # Twisted's has no annotations
+            made = self._made[host] = optionsForClientTLS(host, root, acceptableProtocols=[b"http/1.1"])
         return made
 
-    @cached_property
-    def _trusted(self) -> Any:
-        if self._ca_file is None:
-            anchors = system_store.anchors()
-        else:
-            anchors = tuple(input_file.read(str(self._ca_file), armour.certificates))
-        trusted = [Certificate.loadPEM(one.public_bytes(Encoding.PEM)) for one in anchors]
-        return trustRootFromCertificates(trusted)  # type: ignore[no-untyped-call]  # Twisted's has no annotations
+
+@implementer(IOpenSSLClientConnectionCreator)
+class _Creator:
+    """Makes connections with what is trusted at that time.
+
+    Args:
+        current: Returns what makes them now.
+    """
+
+    def __init__(self, current: Callable[[], IOpenSSLClientConnectionCreator]) -> None:
+        self._current = current
+
+    def clientConnectionForTLS(self, tlsProtocol: Any) -> Any:
+        """As Twisted's interface says."""
+        return self._current().clientConnectionForTLS(tlsProtocol)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
@@ -34,7 +35,8 @@ from staplesrv.server.configuration.place import Place
 from staplesrv.server.configuration.site import Site
 from staplesrv.server.daemon_threads import daemon_pool
 from staplesrv.server.hosts import NO_HTTP, Behind
-from staplesrv.server.named_code import find_wsgi, make_resource
+from staplesrv.server.named_code import find_resource, find_wsgi, make_resource
+from staplesrv.tls.poller import poller_for
 from staplesrv.tls.site import SiteCertificate
 
 WSGI_THREADS = 16
@@ -63,9 +65,11 @@ class Contents:
     def __init__(self, reactor: Any, wall_clock: sources.WallClock) -> None:
         self._reactor = reactor
         self._wall_clock = wall_clock
+        self._poller = poller_for(reactor)
         self._code: dict[Content, Application] = {}
         self._made: dict[SiteCertificate, _Made] = {}
         self._open: list[Application] = []
+        self._tls: dict[Path | None, BackendTLS] = {}
         self._threads: ThreadPool = daemon_pool("wsgi", WSGI_THREADS)
 
     def of(self, sites: Iterable[Site]) -> Mapping[SiteCertificate, Behind]:
@@ -76,6 +80,7 @@ class Contents:
         """
         found: dict[SiteCertificate, Behind] = {}
         for site in sites:
+            self._trust(site)
             if site.certificate not in found:
                 found[site.certificate] = self._behind(site)
         return found
@@ -117,7 +122,7 @@ class Contents:
             return self._code[site.content]
         before = self._made.get(site.certificate)
         if before is None or before.content != site.content:
-            before = self._made[site.certificate] = _Made(site.content, self._make(site.content, site.place))
+            before = self._made[site.certificate] = _Made(site.content, self._make(site.content))
             self._open.append(before.application)
         return before.application
 
@@ -126,7 +131,7 @@ class Contents:
             return TwistedWeb(make_resource(content.name, place), self._reactor)
         return Wsgi(find_wsgi(content.name, place), self._reactor, self._threads)
 
-    def _make(self, content: Content, place: Place) -> Application:
+    def _make(self, content: Content) -> Application:
         if isinstance(content, Folder):
             return Static(
                 content.path,
@@ -136,28 +141,56 @@ class Contents:
                 random_bytes=sources.random_bytes,
             )
         if isinstance(content, Backends):
-            return self._proxy(content, place)
+            return self._proxy(content)
         assert isinstance(content, RedirectTo)  # noqa: S101 - the last kind; code and tunnels are made elsewhere
         return Redirect(content.url)
 
     def _tunnel(self, end: TunnelEnd) -> Tunnel:
-        reactor = EagerReactor(self._reactor)
+        reactor = EagerReactor(self._reactor, self._poller)
         if end.path:
             endpoint: IStreamClientEndpoint = UNIXClientEndpoint(reactor, end.path)  # type: ignore[no-untyped-call]  # Twisted's has no annotations
         else:
             endpoint = HostnameEndpoint(reactor, end.host, end.port)
         return Tunnel(endpoint, self._reactor, where=str(end), says_who=end.says_who)
 
-    def _proxy(self, content: Backends, place: Place) -> Application:
-        tls = BackendTLS(content.ca_file)
-        try:
-            if any(address.scheme == "https" for address in content.addresses):
-                tls.load()
-        except OperatorError as error:
-            raise place.error("backends", f"ca_file: {error.where}: {error.problem}", error.advice) from error
+    def _proxy(self, content: Backends) -> Application:
         settings = content.settings
-        dial = Dialler(self._reactor, seconds=settings.connect_seconds, tls=tls)
+        tls = self._tls.setdefault(content.ca_file, BackendTLS(content.ca_file))
+        dial = Dialler(self._reactor, seconds=settings.connect_seconds, tls=tls, poller=self._poller)
         return Proxy(content.addresses, dial=dial, clock=self._reactor, settings=settings)
+
+    def _trust(self, site: Site) -> None:
+        """Read whom a site trusts; also where the rest of it stays, since that file may be another by now."""
+        content = site.content
+        if isinstance(content, Backends) and content.needs_tls:
+            _load_trust(self._tls.setdefault(content.ca_file, BackendTLS(content.ca_file)), site.place)
+
+
+def examine(site: Site) -> None:
+    """See whether what is behind a site could be made, without making it.
+
+    Raises:
+        OperatorError: it could not.
+    """
+    content = site.content
+    if isinstance(content, Resource):
+        find_resource(content.name, site.place)
+    elif isinstance(content, WsgiCallable):
+        find_wsgi(content.name, site.place)
+    elif isinstance(content, Backends) and content.needs_tls:
+        _load_trust(BackendTLS(content.ca_file), site.place)
+
+
+def _load_trust(tls: BackendTLS, place: Place) -> None:
+    """Read whom a site's backends are verified by.
+
+    Raises:
+        OperatorError: the file can't be used.
+    """
+    try:
+        tls.load()
+    except OperatorError as error:
+        raise place.error("backends", f"ca_file: {error.where}: {error.problem}", error.advice) from error
 
 
 def _close(application: Application) -> None:

@@ -8,7 +8,9 @@ import pytest
 
 from staplesrv import __version__
 from staplesrv.errors import OperatorError
+from staplesrv.http.proxy.address import BackendAddress
 from staplesrv.server.config import load
+from staplesrv.server.configuration.content import Backends, Content, RedirectTo, TunnelEnd, WsgiCallable
 from staplesrv.server.configuration.listener import Listener
 from staplesrv.server.options import Options
 from staplesrv.testing import LeafFiles
@@ -66,6 +68,23 @@ def test_options_say_the_same_as_a_file(here: Path) -> None:
     assert by_options.settings == by_file.settings
     assert by_options.state_dir == by_file.state_dir
     assert by_options.file is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "content"),
+    [
+        (
+            ("--proxy", "http://a", "--proxy", "http://b"),
+            Backends(tuple(map(BackendAddress.parse, ("http://a", "http://b")))),
+        ),
+        (("--wsgi", "a:b"), WsgiCallable("a:b")),
+        (("--tunnel", "unix:/a"), TunnelEnd(path="/a")),
+        (("--redirect", "https://a.example"), RedirectTo("https://a.example")),
+    ],
+)
+def test_everything_that_can_be_behind_a_site_has_an_option(arguments: tuple[str, ...], content: Content) -> None:
+    """Under the name that it has in a file."""
+    assert parsed(*FILES, *arguments).configuration().sites[0].content == content
 
 
 def test_the_least_that_can_be_said() -> None:

@@ -11,8 +11,7 @@ from staplesrv import sources
 from staplesrv.errors import OperatorError
 from staplesrv.server.commands import output
 from staplesrv.server.config import Configuration, load
-from staplesrv.server.configuration.content import Resource, WsgiCallable
-from staplesrv.server.named_code import find_resource, find_wsgi
+from staplesrv.server.contents import examine
 from staplesrv.tls.loaded import load_site
 from staplesrv.tls.stage import Stage
 
@@ -46,10 +45,7 @@ def _examine(configuration: Configuration) -> Iterator[str]:
     except OperatorError as error:
         raise configuration.explain(error) from error
     for site in configuration.sites:
-        if isinstance(site.content, Resource):
-            find_resource(site.content.name, site.place)
-        elif isinstance(site.content, WsgiCallable):
-            find_wsgi(site.content.name, site.place)
+        examine(site)
     listeners = ", ".join(listener.endpoint for listener in configuration.listeners)
     certificates = sum(len(site.entries) for site in stage.live)
     yield f"{configuration.place.where}: fine: {listeners}; sites: {len(stage.live)}; certificates: {certificates}"

@@ -38,6 +38,11 @@ class Backends:
     settings: ProxySettings = field(default_factory=ProxySettings)
     ca_file: Path | None = None
 
+    @property
+    def needs_tls(self) -> bool:
+        """Whether one of them is https."""
+        return any(address.scheme == "https" for address in self.addresses)
+
 
 @dataclass(frozen=True, slots=True)
 class Resource:

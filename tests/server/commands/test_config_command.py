@@ -50,6 +50,11 @@ def test_what_can_be_served_but_needs_a_look_is_a_warning() -> None:
         ("listen = [", "a.toml: is not TOML: "),
         ("lisen = 1", "a.toml: lisen: unknown key; did you mean listen?"),
         (f'listen = "tcp:1"\n{SITE}static = "nope"', "a.toml: site 1: static: "),
+        (f'listen = "tcp:1"\n{SITE}wsgi = "nope_nope:x"', "a.toml: site 1: wsgi: nope_nope can't be imported"),
+        (
+            f'listen = "tcp:1"\n{SITE}proxy = "https://a.example"\nbackends = {{ ca_file = "a.toml" }}',
+            "a.toml: site 1: backends: ca_file: ",
+        ),
         (f'listen = "tcp:1"\n{SITE}resource = "nope_nope:x"', "a.toml: site 1: resource: nope_nope can't be imported"),
     ],
 )
