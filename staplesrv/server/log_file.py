@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from staplesrv.errors import OperatorError
 
 EVERY = 1.0
-"""Seconds after which what is buffered is written."""
+"""Seconds that a line waits at most."""
 
 FULL = 256 * 1024
 """Bytes at which it is written at once."""
@@ -35,7 +33,7 @@ class LogFile(Service):
 
     Args:
         path: The file; it is made where it is missing.
-        clock: For writing each second.
+        clock: For writing a second later.
         system: Has `open`, `fstat`, `write` and `close`.
 
     Attributes:
@@ -52,8 +50,8 @@ class LogFile(Service):
         self._torn = False
         self._lost_before = 0
         self._failing = False
-        self._flushing = LoopingCall(self.flush)
-        self._flushing.clock = clock
+        self._clock = clock
+        self._waiting: IDelayedCall | None = None
 
     def open(self) -> None:
         """Open the file, unless it is open.
@@ -68,13 +66,10 @@ class LogFile(Service):
         """Begin to write."""
         self.open()
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's has no annotations
-        self._flushing.start(EVERY, now=False).addErrback(_unexpected)
 
     def stopService(self) -> None:
         """Write the rest and close the file."""
         super().stopService()  # type: ignore[no-untyped-call]  # as above
-        if self._flushing.running:
-            self._flushing.stop()
         self.flush()
         self.close()
 
@@ -85,11 +80,15 @@ class LogFile(Service):
             self._system.close(descriptor)
 
     def write(self, line: bytes) -> None:
-        """Take a line; it is in the file a second later."""
+        """Take a line; it is in the file a second later. Without an open file it is nowhere."""
+        if self._descriptor < 0:
+            return
         self._lines.append(line)
         self._size += len(line)
         if self._size >= FULL:
             self.flush()
+        elif self._waiting is None:
+            self._waiting = self._clock.callLater(EVERY, self._due)
 
     def reopen(self) -> None:
         """Go on in a new file of the same name: the old one was renamed. Where that can't be, the old one goes on."""
@@ -107,9 +106,18 @@ class LogFile(Service):
 
     def flush(self) -> None:
         """Write what is buffered."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.cancel()
         lines, self._lines, self._size = self._lines, [], 0
-        if not lines or self._descriptor < 0:
-            return
+        if lines:
+            self._put(lines)
+
+    def _due(self) -> None:
+        self._waiting = None
+        self.flush()
+
+    def _put(self, lines: list[bytes]) -> None:
         # After a line that is there in part alone the next one begins a line of its own.
         data = b"".join([b"\n", *lines] if self._torn else lines)
         try:
@@ -151,7 +159,3 @@ class LogFile(Service):
             self._failing = False
             lost = self.lost - self._lost_before
             _log.info("{path} can be written again; {lost} lines were lost", path=str(self._path), lost=lost)
-
-
-def _unexpected(failure: Failure) -> None:
-    _log.failure("Writing a log failed in a bug of ours", failure=failure)

@@ -47,7 +47,7 @@ class SiteTable(Generic[SiteT]):
         OperatorError: two sites have one name, or a name is none.
     """
 
-    __slots__ = ("_default", "_exact", "_wildcards", "sites")
+    __slots__ = ("__weakref__", "_default", "_exact", "_wildcards", "sites")
 
     def __init__(self, sites: Sequence[SiteT]) -> None:
         self.sites = tuple(sites)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -148,6 +150,19 @@ def test_a_reload_shows_on_connections_that_are_open(world: World) -> None:
     assert world.again(b"b.example") == 404
     world.hosts.sites = {FIRST.loaded.certificate: B}
     assert world.again(b"b.example") == b"b"
+
+
+def test_a_connection_at_rest_keeps_no_sites_alive(world: World) -> None:
+    """After a reload there may be thousands of old ones."""
+    assert world.ask(b"b.example", SECOND) == b"b"
+    old = weakref.ref(world.front.table)
+    world.front.table = SiteTable((FIRST, SECOND))
+    assert World().ask(b"a.example") == b"a"
+    other, world.connection = world.connection, Facts(site=FIRST)
+    assert world.again(b"a.example") == b"a"
+    gc.collect()
+    assert old() is None
+    assert other.route is not None
 
 
 def test_a_site_s_fields_and_its_limit_go_to_the_exchange(world: World) -> None:

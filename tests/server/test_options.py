@@ -167,5 +167,7 @@ def test_the_help_names_every_option() -> None:
     text = str(Options())
     for option in ("config", "demo", "listen", "certificate", "private-key", "static", "resource", "state-dir"):
         assert f"--{option}" in text
+    for option in ("proxy", "wsgi", "tunnel", "redirect"):
+        assert f"--{option}" in text
     for option in ("responder", "issuer", "staple-file", "must-staple", "tls", "version"):
         assert f"--{option}" in text
