@@ -8,11 +8,12 @@ from typing import TypeAlias
 from staplesrv.http.fields import Fields
 from staplesrv.http.http2.frames import Code
 
-HIGH_WATER = 128 * 1024
-"""Bytes that wait to go out on one stream from which on its handler is asked to pause."""
+HIGH_WATER = 32 * 1024
+"""Bytes that wait to go out on one stream beyond which its handler is asked to pause: a client has many streams, and
+may take nothing of any of them."""
 
-LOW_WATER = 64 * 1024
-"""Bytes from which on it may go on: four frames, that the connection does not run dry meanwhile."""
+LOW_WATER = 16 * 1024
+"""Bytes from which on it may go on."""
 
 WINDOW = 256 * 1024
 """Bytes of a request's body that may come before the handler has taken any: what one paused stream can hold."""

@@ -23,8 +23,11 @@ SERVED = 10
 """What a request that was answered to the end gives back."""
 
 SENT = 4
-"""What a DATA frame gives back that was as long as we liked: enough for the client to open both windows. One that the
-client's window cut short gives nothing, or windows that are opened byte by byte would pay for themselves."""
+"""What a DATA frame gives back: enough for the client to open both windows by two steps each."""
+
+SHORT = 1_024
+"""Bytes below which a DATA frame gives nothing back if the client's window made it so short: windows that are opened
+byte by byte would pay for themselves."""
 
 
 class Patience:

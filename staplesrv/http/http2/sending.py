@@ -10,7 +10,7 @@ from staplesrv.http.http2 import frames, settings
 from staplesrv.http.http2.blocks import EMPTY_TABLE, encoded
 from staplesrv.http.http2.bodies import LOW_WATER, Piece
 from staplesrv.http.http2.frames import DATA, END_STREAM, FRAME_SIZE, LARGEST_WINDOW, Code, ConnectionFault
-from staplesrv.http.http2.patience import SENT, Patience
+from staplesrv.http.http2.patience import SENT, SHORT, Patience
 from staplesrv.http.http2.stream import Stream
 
 AT_ONCE = 128 * 1024
@@ -206,7 +206,7 @@ class Sender:
         if outgoing.size:
             stream.queued = True
             self._ready.append(stream)
-        if not outgoing.size or size == FRAME_SIZE:
+        if not outgoing.size or size >= SHORT:
             self._patience.earn(SENT)
         stream.drained(room=outgoing.size <= LOW_WATER)
         return size

@@ -9,6 +9,7 @@ from twisted.logger import Logger
 
 from staplesrv.http.exchange import Exchange, Handler
 from staplesrv.http.fields import Fields
+from staplesrv.http.http1.chunks import allowed_trailers
 from staplesrv.http.http1.framing import declared_length, is_silent
 from staplesrv.http.http2 import frames
 from staplesrv.http.http2.blocks import encoded
@@ -264,7 +265,7 @@ class Stream(Exchange):
             self._misfit()
             return
         outgoing = self.outgoing = self.outgoing or Outgoing(self._carrier.now())
-        outgoing.trailers = tuple([(name.lower(), value) for name, value in checked(trailers)])
+        outgoing.trailers = allowed_trailers(tuple([(name.lower(), value) for name, value in checked(trailers)]))
         outgoing.ended = True
         self._carrier.sender.ready(self)
 

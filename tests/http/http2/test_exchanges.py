@@ -102,7 +102,7 @@ def test_a_response_in_pieces_with_trailers() -> None:
     client.read()
     assert client.body(1) == b"one "
     application.exchange.write(b"two")
-    application.exchange.finish(((b"X-Sum", b"7"),))
+    application.exchange.finish(((b"X-Sum", b"7"), (b"Content-Length", b"7")))
     client.read()
     heads = [frame.fields for frame in client.of(1, HeadersFrame)]
     assert heads[0] == ((b":status", b"103"), (b"link", b"</a>; rel=preload"))

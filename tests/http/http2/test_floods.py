@@ -134,6 +134,19 @@ def test_windows_opened_byte_by_byte() -> None:
     assert len(client.of(1, DataFrame)) < 2500
 
 
+def test_a_client_with_small_windows_is_no_flood() -> None:
+    """One that has little memory opens both windows often, and has its file all the same."""
+    client = Client(Says(Response(200, (), b"x" * (20 * 2**20))), {WINDOW: 4096})
+    client.request(1)
+    while not client.ended_stream(1):
+        client.send(WindowUpdateFrame(1, 2048), WindowUpdateFrame(0, 2048))
+        client.send(WindowUpdateFrame(1, 2048), WindowUpdateFrame(0, 2048))
+        client.wire.transport.written = b""
+        client._read = 0
+        del client.got[:-1]
+        assert not client.ended
+
+
 def test_a_long_download_is_no_flood() -> None:
     """A client that opens both windows for each frame it got has its gigabyte."""
     client = Client(Says(Response(200, (), b"x" * (200 * 2**20))))

@@ -11,6 +11,7 @@ from hyperframe.frame import DataFrame, HeadersFrame, RstStreamFrame, SettingsFr
 from wire import Calls, Says
 
 from staplesrv.http.exchange import Exchange
+from staplesrv.http.fields import Fields
 from staplesrv.http.response import Response
 
 
@@ -60,7 +61,7 @@ def test_a_client_that_does_not_keep_up_pauses_the_handler() -> None:
     client = Client(application)
     client.request(1)
     application.exchange.start(200, ())
-    application.exchange.write(b"x" * 100_000)
+    application.exchange.write(b"x" * 80_000)
     assert "pause" not in application.names
     application.exchange.write(b"x" * 100_000)
     assert application.names == ["body_end", "pause"]
@@ -110,6 +111,53 @@ def test_a_client_that_asks_and_does_not_read_is_not_read_either() -> None:
         assert len(client.wire.transport.waiting) < 300_000
     client.wire.transport.drain()
     assert client.wire.transport.reading
+
+
+class Streams:
+    """An application whose handlers write pieces until they are told to pause."""
+
+    def handle(self, exchange: Exchange) -> Streaming:
+        """Take a request on."""
+        return Streaming(exchange)
+
+
+class Streaming(Calls):
+    """Writes pieces of 64 KiB whenever it may.
+
+    Args:
+        exchange: To this.
+    """
+
+    def __init__(self, exchange: Exchange) -> None:
+        super().__init__()
+        self._exchange = exchange
+        self._paused = False
+        self._left = 32
+
+    def body_end(self, trailers: Fields) -> None:
+        """Begin."""
+        self._exchange.start(200, ())
+        self.resume()
+
+    def pause(self) -> None:
+        """Write no more."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Write on."""
+        self._paused = False
+        while not self._paused and self._left:
+            self._left -= 1
+            self._exchange.write(b"x" * 65_536)
+
+
+def test_many_streams_that_are_not_taken_hold_little() -> None:
+    """A client that opens all the streams it may, and no window, has a bounded part of the memory."""
+    client = Client(Streams(), {WINDOW: 0})
+    client.send(*[client.headers(number) for number in range(1, 256, 2)])
+    streams = client.wire.protocol._speaker.streams
+    assert len(streams) == 128
+    assert sum(stream.outgoing.size for stream in streams.values()) == 128 * 65_536
 
 
 def test_a_small_table_is_heeded() -> None:
