@@ -59,6 +59,7 @@ class Call:
         self._over = False
         self._head: tuple[int, Fields] | None = None
         self._begun = False
+        self._complete = False
 
     # In the reactor's thread.
 
@@ -161,10 +162,10 @@ class Call:
         """Send a piece, once there is room for it."""
         if not isinstance(data, bytes):
             raise TypeError(f"a WSGI application wrote no bytes but {type(data).__name__}")
-        if not self._begun:
-            status, fields = self._checked_head()
-            self._begun = True
-            self._tell(self._begin, status, fields)
+        if self._complete:
+            raise ValueError("a WSGI application wrote more than its Content-Length says")
+        if not self._begun and self._begin_with(data):
+            return
         self._room.wait()
         self._room.clear()
         # Only now: `lost` sets the one, then the other, and there may be no reactor any more to answer `_write`.
@@ -172,22 +173,35 @@ class Call:
             raise ClientGone
         self._tell(self._write, data)
 
-    def _end(self) -> None:
-        if self._begun:
-            self._tell(self._finish)
+    def _begin_with(self, data: bytes) -> bool:
+        """Begin the response; tell whether these bytes are all of it, as most frameworks send theirs."""
+        status, fields = self._checked_head()
+        self._begun = True
+        if _lengths(fields) == [b"%d" % len(data)]:
+            self._send_all(status, fields, data)
         else:
+            self._tell(self._begin, status, fields)
+        return self._complete
+
+    def _end(self) -> None:
+        if not self._begun:
             self._put_all(b"")
+        elif not self._complete:
+            self._tell(self._finish)
 
     def _put_all(self, body: bytes) -> None:
         """Send a response of which nothing is missing."""
         status, fields = self._checked_head()
-        said = [value for name, value in fields if name.lower() == b"content-length"]
         # Of an answer to HEAD that has no body the length is what was said, or not known.
-        bare = not body and self._exchange.request.method == b"HEAD"
-        if bare or said not in ([], [b"%d" % len(body)]):
+        if _lengths(fields) or (not body and self._exchange.request.method == b"HEAD"):
             self._put(body)
             self._end()
-            return
+        else:
+            self._send_all(status, fields, body)
+
+    def _send_all(self, status: int, fields: Fields, body: bytes) -> None:
+        """Send a whole response, by one word to the reactor."""
+        self._complete = True
         rest = tuple(field for field in fields if field[0].lower() != b"content-length")
         self._tell(self._send, Response(status, rest, b"" if status in _BODILESS else body))
 
@@ -198,6 +212,10 @@ class Call:
 
     def _tell(self, what: Callable[..., None], *args: object) -> None:
         self._reactor.callFromThread(what, *args)
+
+
+def _lengths(fields: Fields) -> list[bytes]:
+    return [value for name, value in fields if name.lower() == b"content-length"]
 
 
 def _status(status: str) -> int:

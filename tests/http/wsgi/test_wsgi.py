@@ -221,6 +221,35 @@ def test_a_response_in_pieces() -> None:
     assert (told.body, told.finished, told.field(b"content-length")) == (b"onetwo", True, None)
 
 
+@pytest.mark.parametrize("pieces", [[b"hello"], [b"", b"hello", b""]])
+def test_a_piece_that_is_all_there_is(pieces: list[bytes]) -> None:
+    """It goes out as a whole response, as most frameworks send theirs: with its length, in a generator."""
+    exchange, sent = FakeExchange(), []
+    inline: Any = Inline()
+    inline.callFromThread = lambda function, *args: sent.append(function) or function(*args)
+    application = saying_in_pieces("200 OK", ("Content-Length", "5"), body=pieces)
+    Wsgi(application, inline, inline).handle(exchange)
+    assert (exchange.told.body, exchange.told.finished) == (b"hello", True)
+    assert len(sent) == 1
+
+
+def test_more_than_was_said(logged: list[Any]) -> None:
+    """The client gets what was said, and the log a word."""
+    told = serve(saying_in_pieces("200 OK", ("Content-Length", "5"), body=[b"hello", b"more"])).told
+    assert (told.body, told.finished) == (b"hello", True)
+    assert len(logged) == 1
+
+
+def saying_in_pieces(status: str, *headers: tuple[str, str], body: Iterable[bytes]) -> Any:
+    """A callable that says the same in a generator."""
+
+    def application(_: Any, start_response: Any) -> Iterator[bytes]:
+        start_response(status, list(headers))
+        yield from body
+
+    return application
+
+
 def test_the_write_callable() -> None:
     """It sends at once; what is returned follows."""
 
