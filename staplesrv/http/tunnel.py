@@ -12,13 +12,12 @@ transports can do that (`write_now`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import connectProtocol
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime, IStreamClientEndpoint
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -83,7 +82,7 @@ class Tunnel:
         Returns:
             The same end; to be cancelled where the client goes away before.
         """
-        connecting: Deferred[End] = connectProtocol(self._endpoint, backend)  # type: ignore[no-untyped-call]
+        connecting = cast("Deferred[End]", self._endpoint.connect(_Once(backend)))
         connecting.addTimeout(self._connect_seconds, self._clock)
         return connecting.addCallbacks(self._reached, self._missed, callbackArgs=(connection,))
 
@@ -251,6 +250,23 @@ class Client(End):
         if self._connecting is not None:
             self._connecting = None
             self.transport.abortConnection()
+
+
+class _Once(Factory):
+    """Has one protocol for one connection. Twisted's own says two lines in the log for each.
+
+    Args:
+        end: The protocol.
+    """
+
+    noisy = False
+
+    def __init__(self, end: End) -> None:
+        self._end = end
+
+    def buildProtocol(self, addr: object) -> End:  # noqa: ARG002 - Twisted's interface
+        """Return it."""
+        return self._end
 
 
 class Backend(End):

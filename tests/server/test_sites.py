@@ -16,6 +16,7 @@ from twisted.internet import reactor
 from twisted.internet.interfaces import IReactorTCP
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
+from twisted.logger import formatEvent
 
 from staplesrv.errors import OperatorError
 from staplesrv.server.service import StaplesrvService
@@ -117,6 +118,25 @@ class SitesTests(ServedTestCase):
         visited = await visit(self.port(service), alpn=[b"h2"], until=b"GET /")
         assert visited.seen.alpn == b""
         assert visited.answer.startswith(b"hello ")
+
+    async def test_no_kind_of_site_has_a_line_in_the_log_for_each_client(self) -> None:
+        """Or clients could fill the disk."""
+        self.code()
+        port, greeter = self.backend(Echoes()), self.backend(Greeter())
+        for site in (
+            'static = "www"',
+            f'proxy = "http://127.0.0.1:{port}"',
+            f'tunnel = "tcp:127.0.0.1:{greeter}"',
+            'resource = "sites_code:resource"',
+            'wsgi = "sites_code:application"',
+        ):
+            self.events.clear()
+            service = await self.started(self.write(site=site))
+            before = len(self.events)
+            visited = await visit(self.port(service), until=b"GET /")
+            assert visited.answer
+            assert [formatEvent(event) for event in self.events[before:]] == [], site
+            await service.stopService()
 
     async def test_a_site_s_headers_are_in_all_its_responses(self) -> None:
         """Errors too."""
