@@ -25,7 +25,7 @@ SERVED = 10
 SENT = 4
 """What a DATA frame gives back: enough for the client to open both windows by two steps each."""
 
-SHORT = 1_024
+SHORT = 512
 """Bytes below which a DATA frame gives nothing back if the client's window made it so short: windows that are opened
 byte by byte would pay for themselves."""
 
