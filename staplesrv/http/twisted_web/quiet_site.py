@@ -22,8 +22,3 @@ class QuietSite(server.Site):
 
     def __init__(self, resource: IResource, reactor: IReactorTime) -> None:
         super().__init__(resource, reactor=reactor)
-
-    @property
-    def parses_forms(self) -> bool:
-        """Whether forms that are posted become arguments."""
-        return self._parsePOSTFormSubmission

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _BODILESS = {204, 304}
 _METHODS = {method.value.encode() for method in HTTPMethod}
 
+FIELDS = 10_000
+"""Of a form that is posted, at most; they take a third of a second."""
+
 _log = Logger()
 
 
@@ -131,9 +134,11 @@ class WebRequest(server.Request):
     def _read_form(self, content: IO[bytes], kind: bytes) -> None:
         key = http._parseContentType(kind)  # noqa: SLF001 - Twisted does it inside of `requestReceived` alone
         if key == b"application/x-www-form-urlencoded":
-            self.args.update(http.parse_qs(content.read(), 1))
+            self.args.update(http.parse_qs(_bounded(content.read(), b"&", b";"), 1))
         elif key == b"multipart/form-data":
-            self.args.update(http._getMultiPartArgs(content.read(), kind))  # noqa: SLF001 - the same
+            # Every boundary, those of parts within parts too, begins its line.
+            body = _bounded(content.read(), b"\n--", b"\r--")
+            self.args.update(http._getMultiPartArgs(body, kind))  # noqa: SLF001 - the same
         content.seek(0)
 
     def process(self) -> None:
@@ -191,6 +196,8 @@ class WebRequest(server.Request):
 
     def write(self, data: bytes) -> None:
         """Send some of the body, after the head where that was not sent yet."""
+        if not isinstance(data, bytes):
+            data = b"".join((data,))  # a bytearray; TypeError for text
         if self.finished:
             raise RuntimeError("Request.write called on a request after Request.finish was called.")
         if self._disconnected:
@@ -242,3 +249,14 @@ class WebRequest(server.Request):
     def _end(self) -> None:
         self.finished = 1
         self._cleanup()
+
+
+def _bounded(body: bytes, *separators: bytes) -> bytes:
+    """Return a form that can be read without keeping everybody else waiting.
+
+    Raises:
+        BadForm: it has too many fields.
+    """
+    if sum(map(body.count, separators)) > FIELDS:
+        raise BadForm
+    return body

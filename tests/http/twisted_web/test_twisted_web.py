@@ -23,6 +23,7 @@ from twisted.web.util import Redirect
 from staplesrv.http.fields import Fields
 from staplesrv.http.spool import IN_MEMORY
 from staplesrv.http.twisted_web.application import TwistedWeb
+from staplesrv.http.twisted_web.web_request import FIELDS
 
 pytestmark = pytest.mark.filterwarnings("ignore:twisted.web.resource._Unsafe:DeprecationWarning")  # its own use of it
 
@@ -382,6 +383,35 @@ def test_a_form_that_is_none(kind: bytes, logged: list[Any]) -> None:
     """It is 400 and not worth a line."""
     told = serve(Leaf(), posted(kind, 5), b"hello").told
     assert (told.status, logged) == (400, [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "piece"),
+    [
+        (b"application/x-www-form-urlencoded", b"a=1&"),
+        (b"application/x-www-form-urlencoded", b"a=1;"),
+        (b"multipart/form-data; boundary=B", b"--B\r\n\r\n\r\n"),
+        (b"multipart/form-data; boundary=B", b"--C\r\r\r"),
+    ],
+)
+def test_a_form_without_end(kind: bytes, piece: bytes, logged: list[Any]) -> None:
+    """Nobody waits for a hundred thousand fields to be read."""
+    body = piece * (FIELDS + 2)
+    told = serve(Leaf(), posted(kind, len(body)), body).told
+    assert (told.status, logged) == (400, [])
+
+
+@pytest.mark.parametrize("data", [bytearray(b"some"), memoryview(b"some")])
+@pytest.mark.parametrize("later", [False, True])
+def test_other_kinds_of_bytes(data: Any, later: bool) -> None:  # noqa: FBT001
+    """They are taken as bytes; text is not."""
+    leaf = Waiting() if later else Leaf(lambda request: request.write(data) or NOT_DONE_YET)
+    exchange = serve(leaf, FakeExchange())
+    if later:
+        leaf.request.write(data)
+    assert exchange.told.body == b"some"
+    with pytest.raises(TypeError):
+        leaf.request.write("text")
 
 
 @given(st.binary(max_size=40).filter(lambda kind: not set(kind) & set(b"\r\n\0")), st.binary(min_size=1, max_size=60))
