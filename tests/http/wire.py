@@ -143,6 +143,19 @@ class WireTransport(WholeTransport):
         IHalfCloseableProtocol(self.protocol).writeConnectionLost()
 
 
+class PromptTransport(WireTransport):
+    """One that is written to in another connection's turn: what is not sent at once waits."""
+
+    def __init__(self, alpn: bytes | None = b"http/1.1") -> None:
+        super().__init__(alpn)
+        self.slow = True
+
+    def write_now(self, data: bytes) -> None:
+        """Send at once."""
+        self.write(data)
+        self.drain()
+
+
 class Wire:
     """A client's end of a connection to a factory's server.
 
@@ -159,6 +172,7 @@ class Wire:
         limits: Limits | None = None,
         alpn: bytes | None = b"http/1.1",
         whole: bool = False,
+        at_once: bool = False,
         **settings: Any,
     ) -> None:
         self.clock = Clock()
@@ -172,7 +186,8 @@ class Wire:
             log=self.done.append,
             **settings,
         )
-        self.transport = (WholeTransport if whole else WireTransport)(alpn)
+        kind = PromptTransport if at_once else WholeTransport if whole else WireTransport
+        self.transport = kind(alpn)
         self.protocol: Any = self.factory.buildProtocol(None)
         self.transport.protocol = self.protocol
         self.protocol.makeConnection(self.transport)

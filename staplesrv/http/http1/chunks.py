@@ -48,7 +48,8 @@ class Chunks:
         self._limits = limits
         self._left = 0  # of the chunk
         self._begun = b""  # of a line, or of the trailers
-        self._read: Callable[[bytes, int, list[bytes]], int] = self._read_size
+        # Of the class, not of this object: that would keep itself alive until the garbage collector comes.
+        self._read: Callable[[Chunks, bytes, int, list[bytes]], int] = Chunks._read_size
         self.over = False
         self.refusal: Refusal | None = None
         self.trailers: Fields = ()
@@ -61,7 +62,7 @@ class Chunks:
         data, self._begun = self._begun + data, b""
         try:
             while 0 <= position < len(data) and not self.over:
-                position = self._read(data, position, content)
+                position = self._read(self, data, position, content)
         except Refusal as refusal:
             self.refusal = refusal
         if self.over:
@@ -85,7 +86,7 @@ class Chunks:
         if found is None:
             raise Refusal(BAD_REQUEST)
         self._left = int(found[1], 16)
-        self._read = self._read_content if self._left > 0 else self._read_trailers
+        self._read = Chunks._read_content if self._left > 0 else Chunks._read_trailers
         return end + len(_LINE_END)
 
     def _read_content(self, data: bytes, position: int, content: list[bytes]) -> int:
@@ -93,7 +94,7 @@ class Chunks:
         content.append(piece)
         self._left -= len(piece)
         if not self._left:
-            self._read = self._read_content_end
+            self._read = Chunks._read_content_end
         return position + len(piece)
 
     def _read_content_end(self, data: bytes, position: int, _content: list[bytes]) -> int:
@@ -102,7 +103,7 @@ class Chunks:
             raise Refusal(BAD_REQUEST)
         if end != _LINE_END:
             return self._wait(data, position)
-        self._read = self._read_size
+        self._read = Chunks._read_size
         return position + len(_LINE_END)
 
     def _read_trailers(self, data: bytes, position: int, _content: list[bytes]) -> int:

@@ -76,6 +76,10 @@ class Outlet:
         """End the connection at once, so that the client notices."""
         self._transport.abortConnection()
 
+    def over(self) -> None:
+        """The connection is over: nobody is to be told any more, nor kept alive for that."""
+        self._full = self._empty = _nobody
+
     def pauseProducing(self) -> None:
         """The transport is full."""
         self.blocked = True
@@ -104,3 +108,7 @@ class Outlet:
         if self._producing:
             self._producing = False
             self._transport.unregisterProducer()
+
+
+def _nobody() -> None:
+    """Tell nobody."""

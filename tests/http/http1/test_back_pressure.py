@@ -102,6 +102,19 @@ def test_close_after_a_large_answer() -> None:
     assert wire.answer.endswith(b"a" * 1_000_000)
 
 
+def test_answer_in_another_turn() -> None:
+    """The end of an answer goes out at once where the transport can do that, together with what came before it."""
+    application = Calls()
+    wire = Wire(application, at_once=True)
+    wire.send(GET)
+    application.exchange.start(200, ((b"Content-Length", b"2"),))
+    application.exchange.write(b"a")
+    application.exchange.write(b"b")
+    assert not wire.transport.written
+    application.exchange.finish()
+    assert wire.transport.written.endswith(b"\r\n\r\nab")
+
+
 def test_fast_client() -> None:
     """A client that keeps up is never made to wait."""
     wire = Wire(Says(Response(200, (), b"a" * 100_000)))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 from wire import Calls, Says, Wire, serve
 
+from staplesrv.http.http1.chunks import Chunks
 from staplesrv.http.response import Response
 
 GET = b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"
@@ -209,6 +213,25 @@ def test_stop_in_a_head() -> None:
     wire.send(GET[9:])
     assert wire.answer == HELLO.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     assert wire.ended == "lost"
+
+
+def test_nothing_is_left_for_the_garbage_collector() -> None:
+    """A connection that is over is gone at once, and its last body with it."""
+    application = Calls()
+    wire = Wire(application)
+    gc.collect()
+    gc.disable()
+    try:
+        wire.send(POST.replace(b"Content-Length: 100000", b"Transfer-Encoding: chunked") + b"1\r\na\r\n0\r\n\r\n")
+        application.exchange.send(Response(200, (), b"a"))
+        connection = weakref.ref(wire.protocol._speaker)
+        wire.vanish()
+        application.exchanges.clear()
+        wire.done.clear()
+        assert connection() is None
+        assert not [one for one in gc.get_objects() if isinstance(one, Chunks)]
+    finally:
+        gc.enable()
 
 
 def test_what_comes_after_the_end() -> None:
