@@ -81,8 +81,9 @@ class Contents:
             OperatorError: something can't be used.
         """
         found: dict[SiteCertificate, Behind] = {}
+        trusted: set[Path | None] = set()
         for site in sites:
-            self._trust(site)
+            self._trust(site, trusted)
             if site.certificate not in found:
                 found[site.certificate] = self._behind(site)
         return found
@@ -161,10 +162,11 @@ class Contents:
         dial = Dialler(self._reactor, seconds=settings.connect_seconds, tls=tls, poller=self._poller)
         return Proxy(content.addresses, dial=dial, clock=self._reactor, settings=settings)
 
-    def _trust(self, site: Site) -> None:
-        """Read whom a site trusts; also where the rest of it stays, since that file may be another by now."""
+    def _trust(self, site: Site, trusted: set[Path | None]) -> None:
+        """Read whom a site trusts, each file once; also of sites that stay, since it may be another by now."""
         content = site.content
-        if isinstance(content, Backends) and content.needs_tls:
+        if isinstance(content, Backends) and content.needs_tls and content.ca_file not in trusted:
+            trusted.add(content.ca_file)
             _load_trust(self._tls.setdefault(content.ca_file, BackendTLS(content.ca_file)), site.place)
 
 

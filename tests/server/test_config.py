@@ -310,9 +310,10 @@ def test_what_takes_a_restart_is_named(read: Read) -> None:
     assert before.needs_restart_for(read(f'{ONE_SITE}names = ["a.example"]')) == ()
     changed = read(
         f'state_dir = "x"\n{ONE_SITE.replace("443", "444")}[staples]\nnonce = true\n[limits]\nhandshakes = 9\n'
-        '[access_log]\nfile = "a.log"'
+        '[http]\nfields = 50\n[access_log]\nfile = "a.log"'
     )
-    assert before.needs_restart_for(changed) == ("listen", "[access_log]", "[limits]", "[staples]", "state_dir")
+    keys = ("listen", "[access_log]", "[http]", "[limits]", "[staples]", "state_dir")
+    assert before.needs_restart_for(changed) == keys
 
 
 def test_an_error_about_a_file_is_explained_by_its_key(read: Read, tmp_path: Path) -> None:

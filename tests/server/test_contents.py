@@ -19,6 +19,7 @@ from staplesrv.http.static.files import Static
 from staplesrv.http.static.settings import StaticSettings
 from staplesrv.http.twisted_web.application import TwistedWeb
 from staplesrv.http.wsgi.application import Wsgi
+from staplesrv.server.backend_tls import BackendTLS
 from staplesrv.server.configuration.content import Backends, Content, Folder, Resource, WsgiCallable
 from staplesrv.server.configuration.place import Place
 from staplesrv.server.configuration.site import Site
@@ -140,3 +141,16 @@ def test_the_file_of_a_backend_s_ca_is_read_at_once(contents: Contents, tmp_path
     with pytest.raises(OperatorError) as caught:
         contents.of([site(Backends((SECURE,), ca_file=tmp_path / "operators.py"), "b")])
     assert str(caught.value).startswith(f"a.toml: site 1: backends: ca_file: {tmp_path}/operators.py: ")
+
+
+def test_whom_to_trust_is_read_once_for_all_sites_and_again_at_a_reload(
+    contents: Contents, files: LeafFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system's certificates take 15 ms, and there may be thousands of sites."""
+    read: list[object] = []
+    monkeypatch.setattr(BackendTLS, "load", lambda tls: read.append(tls))  # noqa: PLW0108 - to be a method
+    sites = [site(Backends((SECURE,), ca_file=files.certificate), name) for name in "abc"]
+    contents.of([*sites, site(Backends((BACKEND,)), "d")])
+    assert len(read) == 1
+    contents.of(sites)
+    assert len(read) == 2
