@@ -84,15 +84,10 @@ class StaplesrvService(MultiService):
         )
         self.stapler.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
         self._log_file: LogFile | None = None
-        access_log: AccessLog | None = None
-        if configuration.access_log is not None:
-            self._log_file = LogFile(configuration.access_log.file, reactor)
-            access_log = AccessLog(self._log_file.write, configuration.access_log.form, wall_clock=wall_clock)
-            self._log_file.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
+        self.hosts = Hosts(self.stapler.stage.front, {}, self._access_log())
         # Without a log, too: left to itself SIGUSR1 ends the process.
         for number, call in ((signal.SIGHUP, self._hung_up), (signal.SIGUSR1, self._reopen_logs)):
             OnSignal(number, reactor, call).setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
-        self.hosts = Hosts(self.stapler.stage.front, {}, access_log)
         self.connections = Connections(limits or configuration.limits, reactor)
         self.doors: tuple[Door, ...] = ()
         self._starting: Deferred[None] | None = None
@@ -215,6 +210,14 @@ class StaplesrvService(MultiService):
         await DeferredList([*under_way, *(door.close() for door in doors)], consumeErrors=True)
         self._contents.close()
         await super().stopService()  # type: ignore[no-untyped-call]  # as above
+
+    def _access_log(self) -> AccessLog | None:
+        settings = self.configuration.access_log
+        if settings is None:
+            return None
+        self._log_file = LogFile(settings.file, self._reactor)
+        self._log_file.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
+        return AccessLog(self._log_file.write, settings.form, wall_clock=self._wall_clock)
 
     def _reopen_logs(self) -> None:
         if self._log_file is not None:
