@@ -177,6 +177,19 @@ class SitesTests(ServedTestCase):
         visited = await visit(self.port(service), before=header)
         assert visited.answer.endswith(b"203.0.113.7 in code")
 
+    async def test_twisted_s_own_tls_is_as_good(self) -> None:
+        """Where something of Twisted's stands between socket and TLS; the connection is known all the same."""
+        self.code()
+        top = 'listen = "haproxy:tcp:0:interface=127.0.0.1"\n[access_log]\nfile = "access.log"\n'
+        service = await self.started(self.write(top=top, site='resource = "sites_code:resource"'))
+        header = b"PROXY TCP4 203.0.113.7 192.0.2.2 4000 443\r\n"
+        visited = await visit(self.port(service), before=header)
+        assert visited.answer.endswith(b"203.0.113.7 in code")
+        await service.stopService()
+        (line,) = self.log_lines()
+        assert line.startswith("203.0.113.7 ")
+        assert line.endswith(" stapled")
+
     async def test_requests_are_in_the_access_log(self) -> None:
         """With what became of the staple."""
         service = await self.started(self.write(top=LISTEN + '[access_log]\nfile = "access.log"\nformat = "json"\n'))
