@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from functional.harness import MIB, Pki, digest, forget_peak, resident_kib, wait_until, write_large
+from functional.harness import MIB, TLS13, Pki, Talk, digest, forget_peak, resident_kib, wait_until, write_large
 from functional.http_backend import BLOCK
 from functional.http_server import VERSIONS, HTTPServer, curl_command, http_backend, http_server, site_table
 
@@ -93,3 +93,17 @@ def test_an_upload(small: HTTPServer, version: str) -> None:
     path: Path = small.folder / "www" / "large.bin"
     answer = small.curl("/", "-T", str(path), "--max-time", "300", name="proxy.test", version=version)
     assert answer.body == f"{SIZE} {digest(path).hex()}".encode()
+
+
+@pytest.mark.parametrize("target", ["/large.bin", f"/bytes/{SIZE}"])
+def test_a_client_that_says_close_notify_after_its_request(small: HTTPServer, target: str) -> None:
+    """RFC 8446 §6.1: its direction alone is closed then, and it gets a large answer to the end."""
+    name = b"files.test" if target == "/large.bin" else b"proxy.test"
+    talk = Talk(small.port, **TLS13)
+    talk.shake_hands()
+    talk.client.send(b"GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % (target.encode(), name))
+    talk.client.close()
+    talk.socket.sendall(talk.client.outgoing())
+    head, _, body = talk.rest().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    assert len(body) == SIZE

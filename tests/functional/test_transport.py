@@ -28,6 +28,7 @@ from functional.harness import (
     TLS13,
     Pki,
     Program,
+    Talk,
     descriptors,
     digest,
     forget_peak,
@@ -135,46 +136,6 @@ def unharmed(serving: Serving, well: Callable[[], bool]) -> Iterator[Serving]:
     assert judge(look(serving.port, "localhost")) == "good"
     wait_until(lambda: descriptors(serving.program.pid) <= before, f"{before} descriptors again")
     assert not serving.complaints(logged)
-
-
-class Talk:
-    """A well-behaved client over a socket, up to the point where the test does something else.
-
-    Args:
-        port: On loopback.
-        options: For `StapleClient`.
-    """
-
-    def __init__(self, port: int, **options: object) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), 20)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.client = StapleClient(server_name="localhost", **options)  # type: ignore[arg-type]
-
-    def shake_hands(self, send: Callable[[bytes], object] | None = None) -> None:
-        """Do the handshake; the last bytes of it are left in `client`."""
-        send = send or self.socket.sendall
-        while not self.client.done:
-            send(self.client.outgoing())
-            self.client.incoming(self.socket.recv(1 << 16))
-
-    def ask(self, request: bytes) -> bytes:
-        """Shake hands, ask, and read up to the end."""
-        self.shake_hands()
-        self.client.send(request)
-        self.socket.sendall(self.client.outgoing())
-        return self.rest()
-
-    def rest(self) -> bytes:
-        """Read up to close_notify."""
-        answer = b""
-        with self.socket:
-            while not self.client.closed:
-                data = self.socket.recv(1 << 16)
-                self.client.incoming(data)
-                answer += self.client.received()
-                if not data:
-                    break
-        return answer
 
 
 def everything(plain: socket.socket) -> bytes:
