@@ -67,7 +67,6 @@ class Contents:
         self._wall_clock = wall_clock
         # Backends' sockets in the same turns as the clients': what comes from one goes to the other.
         self._poller = poller_for(reactor)
-        self._poller = poller_for(reactor)
         self._code: dict[Content, Application] = {}
         self._made: dict[SiteCertificate, _Made] = {}
         self._open: list[Application] = []

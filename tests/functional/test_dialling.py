@@ -67,14 +67,14 @@ class Connections(Factory):
         return peer
 
 
-class UnderTheReactor(TestCase):
-    """The reactor watches."""
+class UnderAPoller(TestCase):
+    """An epoll of its own watches."""
 
     timeout = 20
 
     def poller(self) -> Any:
-        """Who watches."""
-        return None
+        """The one that everybody has."""
+        return poller_for(reactor)
 
     def socket_path(self) -> str:
         """A name for a socket, which must be short."""
@@ -155,15 +155,7 @@ class UnderTheReactor(TestCase):
         assert not here.transport.is_open()
 
 
-class UnderAPoller(UnderTheReactor):
-    """An epoll of its own watches."""
-
-    def poller(self) -> Any:
-        """The one that everybody has."""
-        return poller_for(reactor)
-
-
-class UnderAReactorPoller(UnderTheReactor):
+class UnderAReactorPoller(UnderAPoller):
     """The reactor watches, as it does where there is no epoll."""
 
     def poller(self) -> Any:

@@ -14,7 +14,7 @@ from twisted.internet.interfaces import (
 from zope.interface import directlyProvides, providedBy
 
 from staplesrv.http.proxy.address import BackendAddress
-from staplesrv.http.proxy.eager import Eager, Polled, Watches
+from staplesrv.http.proxy.eager import Eager, Watches
 
 ClientTLS = Callable[[str], IOpenSSLClientConnectionCreator]
 """Makes a verified TLS client for a name or an address. http/ knows of no OpenSSL, so it is handed in."""
@@ -27,38 +27,28 @@ class Dial(Protocol):
         """Return what connects to a backend."""
 
 
-class _EagerTCP(Eager, tcp.Client):
+class _TCPClient(Eager, tcp.Client):
     """To an IP address."""
 
 
-class _PolledTCP(Polled, tcp.Client):
-    """The same, watched by a poller."""
-
-
-class _EagerUNIX(Eager, unix.Client):
+class _UNIXClient(Eager, unix.Client):
     """To a socket in the file system."""
 
 
-class _PolledUNIX(Polled, unix.Client):
-    """The same, watched by a poller."""
-
-
 class _TCPConnector(tcp.Connector):
-    poller: Watches | None = None
+    poller: Watches
 
     def _makeTransport(self) -> tcp.Client:
-        kind = _EagerTCP if self.poller is None else _PolledTCP
-        made: tcp.Client = kind(self.host, self.port, self.bindAddress, self, self.reactor)
-        made.poller = self.poller  # type: ignore[attr-defined]
+        made = _TCPClient(self.host, self.port, self.bindAddress, self, self.reactor)  # type: ignore[no-untyped-call]
+        made.poller = self.poller
         return made
 
 
 class _UNIXConnector(unix.Connector):
-    poller: Watches | None = None
+    poller: Watches
 
     def _makeTransport(self) -> Any:
-        kind = _EagerUNIX if self.poller is None else _PolledUNIX
-        made: Any = kind(self.address, self, self.reactor, self.checkPID)
+        made = _UNIXClient(self.address, self, self.reactor, self.checkPID)  # type: ignore[no-untyped-call]
         made.poller = self.poller
         return made
 
@@ -71,7 +61,7 @@ class EagerReactor:
         poller: Watches the clients' sockets; the one that watches those of TLS makes fewer turns of the reactor.
     """
 
-    def __init__(self, reactor: Any, poller: Watches | None = None) -> None:
+    def __init__(self, reactor: Any, poller: Watches) -> None:
         self._reactor = reactor
         self._poller = poller
         directlyProvides(self, providedBy(reactor))
@@ -100,12 +90,10 @@ class Dialler:
         reactor: With file descriptors.
         seconds: How long one address of a name may take.
         tls: For `https`.
-        poller: Watches the connections' sockets; the reactor where there is none.
+        poller: Watches the connections' sockets.
     """
 
-    def __init__(
-        self, reactor: Any, *, seconds: float = 5.0, tls: ClientTLS | None = None, poller: Watches | None = None
-    ) -> None:
+    def __init__(self, reactor: Any, *, poller: Watches, seconds: float = 5.0, tls: ClientTLS | None = None) -> None:
         self._reactor = EagerReactor(reactor, poller)
         self._seconds = seconds
         self._tls = tls

@@ -1,9 +1,9 @@
-"""Clients' transports of Twisted's that can send at once, and whose sockets another poller than the reactor may watch.
+"""Clients' transports of Twisted's that can send at once, and whose sockets another poller than the reactor watches.
 
 Twisted's TCP transport sends in the reactor's next turn, which takes two changes of its epoll and a turn for a few
 hundred bytes that the socket has room for: `write_now` sends them there and then, and leaves the rest to Twisted. And
 the reactor makes a logging context for each event, 5 us, and a turn of its own where other sockets are in an epoll of
-their own: a poller that watches those can watch these too.
+their own: the poller that watches those watches these too.
 """
 
 from __future__ import annotations
@@ -36,10 +36,13 @@ class Watches(Protocol):
 
 
 class Eager:
-    """Mixed into a client's transport: can send at once, and reads on when it can't send any more."""
+    """Mixed into a client's transport: can send at once, and reads on when it can't send any more.
 
-    poller: Watches | None = None
-    """Who watches the socket; the reactor where there is none."""
+    What it is mixed into is made as ever, and then given its `poller`.
+    """
+
+    poller: Watches
+    """Who watches the socket, instead of the reactor."""
     _watched = 0
 
     def write_now(self: Any, data: bytes) -> None:
@@ -73,15 +76,6 @@ class Eager:
             return True
         except OSError:
             return False
-
-
-class Polled(Eager):
-    """Mixed into a client's transport whose socket a poller watches.
-
-    Args of what it is mixed into are Twisted's; `poller` is set by a subclass.
-    """
-
-    poller: Watches
 
     # What the reactor would do with the results of these, they do themselves.
 
