@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPSConnection
@@ -11,10 +13,11 @@ from pathlib import Path
 from ssl import SSLContext, create_default_context
 
 from functional.harness import Pki, descriptors, wait_until
-from functional.http_server import HTTPServer, http_backend, http_server, site_table
+from functional.http_server import HTTPServer, curl_command, http_backend, http_server, site_table
 
 WORKERS = 6
 RELOADS = 8
+REQUESTS = 4000
 
 
 class Client(threading.Thread):
@@ -92,6 +95,33 @@ def test_reload_under_load(tmp_path: Path) -> None:
             assert client.bodies == sorted(client.bodies)
             assert set(client.bodies) <= {b"page %d" % number for number in range(RELOADS)}
         wait_until(lambda: descriptors(server.program.pid) <= before, "as many descriptors as before")
+        server.program.stop()
+        assert "Traceback" not in server.program.output()
+    pki.close()
+
+
+def test_reload_under_load_over_http2(tmp_path: Path) -> None:
+    """Thousands of requests down a few connections: each of them is answered while the site changes again and again."""
+    pki = Pki("ca")
+    files = pki.issue(tmp_path, "localhost")
+    for number in range(2):
+        (tmp_path / f"www{number}").mkdir()
+        (tmp_path / f"www{number}" / "page.html").write_text(f"page {number}\n")
+    with http_server(pki, tmp_path, site_table(files, static=tmp_path / "www0")) as server:
+        config = tmp_path / "staplesrv.toml"
+        texts = [config.read_text(), config.read_text().replace("www0", "www1")]
+        command = [*curl_command(tmp_path, "localhost", server.port, "2"), "--parallel", "-w", "%{http_code}\n"]
+        urls = f"https://localhost:{server.port}/page.html?[1-{REQUESTS}]"
+        with subprocess.Popen([*command, urls], stdout=subprocess.PIPE, text=True) as curl:
+            for number in range(1, RELOADS):
+                config.write_text(texts[number % 2])
+                server.program.signal(signal.SIGHUP)
+                page = b"page %d\n" % (number % 2)
+                wait_until(lambda page=page: server.curl("/page.html").body == page, "the new page")
+            said = Counter(curl.communicate()[0].split("\n"))
+        assert (curl.returncode, said["200"]) == (0, REQUESTS)
+        assert said["page 0"] + said["page 1"] == REQUESTS
+        assert said["page 1"]
         server.program.stop()
         assert "Traceback" not in server.program.output()
     pki.close()
