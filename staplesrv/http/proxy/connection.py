@@ -10,7 +10,6 @@ what the taker does then may be the next request.
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -20,10 +19,10 @@ from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from staplesrv.http.fields import Fields
 from staplesrv.http.http1.bodies import Body, Endless
 from staplesrv.http.proxy.answer import content
 from staplesrv.http.proxy.response_head import HEAD_BYTES, BadAnswer, ResponseHead, parse_head
+from staplesrv.http.proxy.taker import Broken, Taker
 
 _CONTINUE = 100
 _SWITCHING = 101
@@ -33,44 +32,6 @@ _INTERIM_HEADS = 64
 
 
 _DONE = Failure(ConnectionDone())  # type: ignore[no-untyped-call]
-
-
-class Broken(Enum):
-    """Why there is no answer, or not all of it."""
-
-    CLOSED = "the connection was closed"
-    BAD = "what came is no answer"
-
-
-class Taker(Protocol):
-    """The side of an exchange that is turned to the backend. What is called last is `ended` or `broken`."""
-
-    def informed(self, head: ResponseHead) -> None:
-        """Take an interim answer."""
-
-    def whole(self, head: ResponseHead, data: bytes) -> None:
-        """Take an answer that came at once; nothing else is called then."""
-
-    def begun(self, head: ResponseHead) -> None:
-        """Take the head of an answer; its content follows."""
-
-    def switched(self, head: ResponseHead) -> None:
-        """The backend made a tunnel of the connection; its bytes follow."""
-
-    def data(self, data: bytes) -> None:
-        """Take content, or a tunnel's bytes. Never empty."""
-
-    def ended(self, trailers: Fields) -> None:
-        """That was all; of a tunnel, the backend sends no more."""
-
-    def broken(self, why: Broken) -> None:
-        """There will be no answer, or not all of it."""
-
-    def blocked(self) -> None:
-        """The backend does not keep up: no more content until `drained`."""
-
-    def drained(self) -> None:
-        """Content may come on."""
 
 
 class Keeper(Protocol):

@@ -22,9 +22,10 @@ from staplesrv.http.pages import page
 from staplesrv.http.proxy.answer import Answer
 from staplesrv.http.proxy.backend import Backend
 from staplesrv.http.proxy.backends import Backends, Timed
-from staplesrv.http.proxy.connection import BackendConnection, Broken
+from staplesrv.http.proxy.connection import BackendConnection
 from staplesrv.http.proxy.outgoing import Outgoing
 from staplesrv.http.proxy.response_head import BadAnswer, ResponseHead
+from staplesrv.http.proxy.taker import Broken
 from staplesrv.http.proxy.websocket import accepts, without_accept
 
 _REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
@@ -57,6 +58,9 @@ class Relay:
     _sent = False
     """Content was sent, and is not here any more."""
     _blocked = False
+    """The backend does not keep up."""
+    _held = False
+    """The client does not keep up; it may still have to read earlier answers."""
     _tunnel = False
     _client_ended = False
     _backend_ended = False
@@ -112,12 +116,14 @@ class Relay:
 
     def pause(self) -> None:
         """Read no more from the backend: the client does not keep up, and the backend is not to blame."""
+        self._held = True
         if self._connection is not None:
             self._connection.pause()
             self._wait(None)
 
     def resume(self) -> None:
         """Read on."""
+        self._held = False
         if self._connection is not None:
             self._connection.resume()
             self._wait(self._backends.tunnelling if self._tunnel else self._backends.idling)
@@ -281,6 +287,8 @@ class Relay:
         if complete:
             self._wait(self._backends.answering)
         connection.begin(self, self._head, method=method, complete=complete, upgrade=self._upgrade)
+        if self._held and self._connection is connection:
+            self.pause()
         if self._waiting:
             waiting, self._waiting = self._waiting, b""
             self._pass(waiting)

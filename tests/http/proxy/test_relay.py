@@ -260,6 +260,20 @@ def test_a_client_that_does_not_keep_up_holds_the_backend_back() -> None:
     assert exchange.told.finished
 
 
+def test_a_client_that_has_not_read_earlier_answers_holds_the_next_one_back() -> None:
+    """Also where it did so before there was a connection to a backend."""
+    passage = Passage(prompt=False)
+    exchange = passage.get()
+    assert exchange.handler is not None
+    exchange.handler.pause()
+    assert not passage.backend.accept().reading
+    passage.clock.advance(600)
+    exchange.handler.resume()
+    assert passage.line.reading
+    passage.line.say(SMALL)
+    assert exchange.told.finished
+
+
 def test_an_answer_may_end_with_the_connection() -> None:
     """Where there is no length, an orderly end of the connection is the end of the content."""
     passage = Passage()
