@@ -17,7 +17,7 @@ _FIELD = re.compile(rb"(?m)^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xf
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
 _REMEMBERED_BYTES = 2048
-"""Heads that are no longer than this are remembered: 512 of them, a MiB in all."""
+"""Heads that are no longer than this are remembered: 512 of them, with what is made of them 4 MiB at most."""
 
 _CONNECTIONS_OWN = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te", b"content-length"}
