@@ -106,7 +106,7 @@ class Demo(MultiService):
         self._held: Held | None = None
         self._looking = LoopingCall(self._look)
         self._looking.clock = reactor
-        self.server.behind = {certificate: Behind(TwistedWeb(self._page, reactor))}
+        self.server.premises.behind = {certificate: Behind(TwistedWeb(self._page, reactor))}
         self.server.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
         try:
             self.server.prepare()

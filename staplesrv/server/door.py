@@ -20,8 +20,9 @@ from staplesrv.server.plain_factory import PlainFactory
 from staplesrv.server.proxy_preamble import proxy_preambles
 from staplesrv.tls.bound_ports import BoundPorts
 from staplesrv.tls.connections import Connections
+from staplesrv.tls.context_factory import ContextFactory
+from staplesrv.tls.front import Front
 from staplesrv.tls.preset import PresetName
-from staplesrv.tls.stapler import Stapler
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +31,14 @@ class House:
 
     Args:
         hosts: Which site answers a request.
-        stapler: Has the certificates.
+        front: Has the certificates.
         connections: Holds clients to the limits.
         limits: The same for HTTP.
         wall_clock: Seconds since the epoch.
     """
 
     hosts: Hosts
-    stapler: Stapler
+    front: Front
     connections: Connections
     limits: Limits
     wall_clock: sources.WallClock
@@ -104,7 +105,7 @@ class Door:
         # Who says HTTP/1.0 gets it from HTTP/1.1's side: curl does, and would be refused for having nothing in common.
         older = ("http/1.0",) if "http/1.1" in self.listener.protocols else ()
         protocols = [name.encode() for name in (*self.listener.protocols, *older)]
-        context_factory = house.stapler.context_factory(protocols, preset=preset)
+        context_factory = ContextFactory(house.front, preset, protocols)
         self.factory = HTTPFactory(
             house.hosts, protocols=self.listener.protocols, raw=house.hosts.tunnel, **self._common(house)
         )

@@ -8,7 +8,7 @@ everything anew beside what runs, and swaps; what can't be used leaves the old i
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,13 @@ from twisted.python.failure import Failure
 
 from staplesrv import sources
 from staplesrv.errors import OperatorError
-from staplesrv.http.access_log import AccessLog
 from staplesrv.server import summary
 from staplesrv.server.config import Configuration
-from staplesrv.server.contents import Contents
-from staplesrv.server.door import Door, House
-from staplesrv.server.hosts import Behind, Hosts
-from staplesrv.server.log_file import LogFile
+from staplesrv.server.door import Door
 from staplesrv.server.on_signal import OnSignal
+from staplesrv.server.premises import Premises
 from staplesrv.staples.blocking import in_thread
-from staplesrv.tls.connections import Connections
 from staplesrv.tls.limits import Limits
-from staplesrv.tls.site import SiteCertificate
 from staplesrv.tls.stapler import Stapler
 
 _log = Logger()
@@ -50,10 +45,7 @@ class StaplesrvService(MultiService):
 
     Attributes:
         stapler: Keeps the staples.
-        hosts: Leads requests to sites.
-        connections: What is open on them, and what became of the rest.
-        doors: The sockets.
-        behind: What is behind the sites, in place of what the configuration says; to be set before `prepare`.
+        premises: What serves them.
     """
 
     def __init__(
@@ -73,8 +65,6 @@ class StaplesrvService(MultiService):
         self._wall_clock = wall_clock
         self._give_up = give_up
         self._started = started
-        self._contents = Contents(reactor, wall_clock)
-        self.behind: Mapping[SiteCertificate, Behind] | None = None
         self.stapler = Stapler(
             [site.certificate for site in configuration.sites],
             settings=configuration.settings,
@@ -83,13 +73,13 @@ class StaplesrvService(MultiService):
             wall_clock=wall_clock,
         )
         self.stapler.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
-        self._log_file: LogFile | None = None
-        self.hosts = Hosts(self.stapler.stage.front, {}, self._access_log())
+        self.premises = Premises(
+            configuration, self.stapler.stage.front, reactor=reactor, limits=limits, wall_clock=wall_clock
+        )
+        self.premises.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
         # Without a log, too: left to itself SIGUSR1 ends the process.
-        for number, call in ((signal.SIGHUP, self._hung_up), (signal.SIGUSR1, self._reopen_logs)):
+        for number, call in ((signal.SIGHUP, self._hung_up), (signal.SIGUSR1, self.premises.reopen_logs)):
             OnSignal(number, reactor, call).setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
-        self.connections = Connections(limits or configuration.limits, reactor)
-        self.doors: tuple[Door, ...] = ()
         self._starting: Deferred[None] | None = None
         self._reloading: Deferred[None] | None = None
         self._again = False
@@ -103,19 +93,13 @@ class StaplesrvService(MultiService):
         if self.doors:
             return
         self._explained(self.stapler.load)
-        self.hosts.sites = self._contents_of(self.configuration)
-        if self._log_file is not None:
-            self._log_file.open()
-        doors: list[Door] = []
-        try:
-            for listener in self.configuration.listeners:
-                doors.append(Door.bind(listener, self._reactor, self.configuration.place))  # noqa: PERF401 - see below
-        except OperatorError:
-            # A list built in one go would have lost those that were bound already.
-            for door in doors:
-                door.close()
-            raise
-        self.doors = tuple(doors)
+        place = self.configuration.place
+        self.premises.prepare(self.configuration, lambda listener: Door.bind(listener, self._reactor, place))
+
+    @property
+    def doors(self) -> tuple[Door, ...]:
+        """The sockets."""
+        return self.premises.doors
 
     def privilegedStartService(self) -> None:
         """Do what may need privileges: twistd sheds them right after this."""
@@ -150,20 +134,16 @@ class StaplesrvService(MultiService):
         try:
             # A file with thousands of sites takes a moment.
             after = await in_thread(self._reactor, before.again)
-            contents = self._contents_of(after)
+            contents = self.premises.contents_of(after)
         except OperatorError as error:
             _log.error("reload: {problem}; what was served before goes on", problem=str(error))
             return
         for key in before.needs_restart_for(after):
             _log.warn("reload: {key} has changed, which takes a restart", key=key)
         # Before the certificates, so that no site appears without what is behind it.
-        self.hosts.sites = {**self.hosts.sites, **contents}
+        self.premises.add(contents)
         done = await self.stapler.reload([site.certificate for site in after.sites])
-        # Of the old those whose sites had to stay; of the new all, as the files of those not usable yet are watched.
-        live = {site.loaded.certificate for site in self.stapler.stage.live}
-        stayed = {certificate: one for certificate, one in self.hosts.sites.items() if certificate in live}
-        self.hosts.sites = {**stayed, **contents}
-        self._contents.close_but(self.hosts.sites)
+        self.premises.settle(contents, {site.loaded.certificate for site in self.stapler.stage.live})
         self.configuration = after
         _log.info(
             "reloaded: {sites} sites, {swapped} with new certificates, {failures} that can't be used",
@@ -182,10 +162,7 @@ class StaplesrvService(MultiService):
         # Waiting may have ended because the service did.
         if not self.running:
             return
-        self._contents.start()
-        house = House(self.hosts, self.stapler, self.connections, self.configuration.http, self._wall_clock)
-        for door in self.doors:
-            door.open(house)
+        self.premises.open()
         addresses = [address for door in self.doors for address in door.addresses]
         line = summary.serving(addresses, self.stapler.stage.live, self._wall_clock())
         _log.info("{line}", line=line)
@@ -206,26 +183,13 @@ class StaplesrvService(MultiService):
         self._again = False
         for one in under_way:
             one.cancel()
-        doors, self.doors = self.doors, ()
-        await DeferredList([*under_way, *(door.close() for door in doors)], consumeErrors=True)
-        self._contents.close()
+        closing = Deferred.fromCoroutine(self.premises.close())
+        await DeferredList([*under_way, closing], consumeErrors=True)
         await super().stopService()  # type: ignore[no-untyped-call]  # as above
-
-    def _access_log(self) -> AccessLog | None:
-        settings = self.configuration.access_log
-        if settings is None:
-            return None
-        self._log_file = LogFile(settings.file, self._reactor)
-        self._log_file.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
-        return AccessLog(self._log_file.write, settings.form, wall_clock=self._wall_clock)
-
-    def _reopen_logs(self) -> None:
-        if self._log_file is not None:
-            self._log_file.reopen()
 
     def _hung_up(self) -> None:
         # By custom this one asks for everything to be read and opened anew.
-        self._reopen_logs()
+        self.premises.reopen_logs()
         self.reload_soon()
 
     def _reload_ended(self, _: object) -> None:
@@ -233,9 +197,6 @@ class StaplesrvService(MultiService):
         if self._again:
             self._again = False
             self.reload_soon()
-
-    def _contents_of(self, configuration: Configuration) -> Mapping[SiteCertificate, Behind]:
-        return self._contents.of(configuration.sites) if self.behind is None else self.behind
 
     def _explained(self, call: Callable[[], object]) -> None:
         try:

@@ -78,11 +78,11 @@ class ServiceTests(ServedTestCase):
         listen = 'listen = ["tcp:0:interface=127.0.0.1", "tcp:0:interface=127.0.0.2"]\n[limits]\nconnections = 1\n'
         service = await self.started(self.write(top=listen))
         with socket.create_connection(("127.0.0.1", self.port(service))):
-            await self.until(lambda: service.connections.open, "the first client")
+            await self.until(lambda: service.premises.connections.open, "the first client")
             with socket.create_connection(service.doors[1].addresses[0]) as other:
                 assert await deferToThread(other.recv, 1) == b""
-        assert service.connections.closed[Closed.CONNECTIONS] == 1
-        await self.until(lambda: not service.connections.open, "its end")
+        assert service.premises.connections.closed[Closed.CONNECTIONS] == 1
+        await self.until(lambda: not service.premises.connections.open, "its end")
         assert (await visit(self.port(service))).seen.staple
 
     async def test_sites_are_chosen_by_name(self) -> None:
@@ -209,7 +209,7 @@ class ServiceTests(ServedTestCase):
         service.reload_soon()
         await self.said("reloaded: 1 sites")
         assert (await visit(self.port(service), name="new.test")).answer.endswith(b"from www")
-        assert len(service.hosts.sites) == 1
+        assert len(service.premises.hosts.sites) == 1
 
     async def test_a_new_site_that_can_t_be_used_yet_appears_when_its_files_do_fit(self) -> None:
         """With what is behind it, and without another signal."""

@@ -160,11 +160,11 @@ class SitesTests(ServedTestCase):
         assert answer.endswith(b"\r\n\r\ntoken.key")
         answer = await deferToThread(plain, self.port(service), "/a?b")
         assert b"\r\nLocation: https://example.org:8443/a?b\r\n" in answer
-        await self.until(lambda: not service.connections.open, "the clients' end")
+        await self.until(lambda: not service.premises.connections.open, "the clients' end")
         with socket.create_connection(("127.0.0.1", self.port(service))):
-            await self.until(lambda: service.connections.open, "a client")
+            await self.until(lambda: service.premises.connections.open, "a client")
             assert await deferToThread(plain, self.port(service), "/") == b""
-        assert service.connections.closed[Closed.CONNECTIONS] == 1
+        assert service.premises.connections.closed[Closed.CONNECTIONS] == 1
         await service.stopService()
         assert [line.split()[6] for line in self.log_lines()] == [challenge, "/a?b"]
 

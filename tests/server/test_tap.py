@@ -160,7 +160,7 @@ options.parseOptions(["--certificate", {str(files.certificate)!r}, "--private-ke
     "--static", ".", "--state-dir", "state", "--listen", "tcp:0:interface=127.0.0.1", "--responder", ""])
 service = tap.makeService(options)
 assert abs(reactor.seconds() - time.monotonic()) < 1
-assert service.connections.limits.connections == {room}
+assert service.premises.connections.limits.connections == {room}
 service.privilegedStartService()
 service.startService()
 def listening():
