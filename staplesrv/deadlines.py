@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -33,6 +33,9 @@ class Deadlines(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._deadlines)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(tuple(self._deadlines))
 
     def begin(self, thing: T) -> None:
         """Give a thing its time, from now on."""

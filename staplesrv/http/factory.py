@@ -28,6 +28,10 @@ from staplesrv.sources import WallClock
 
 H2 = b"h2"
 
+STOP_SECONDS = 1.0
+"""How long a connection without a request is kept when the server stops. Who uses it meanwhile is told to go with the
+answer; to close it at once would lose the request that is on its way."""
+
 LOOKS = 4
 """How often a connection is looked at within the shortest of the times that it may take."""
 
@@ -39,7 +43,10 @@ class Version(Protocol):
         """End what takes too long. Called a few times within the shortest limit."""
 
     def stop(self) -> None:
-        """Take no more requests, and end when those under way are answered."""
+        """Have the client begin no more requests, and end when those under way are answered."""
+
+    def end_idle(self) -> None:
+        """End if no request is under way."""
 
 
 @implementer(IProtocolNegotiationFactory)
@@ -88,6 +95,8 @@ class HTTPFactory(Factory):
         self._protocols = [protocol.encode() for protocol in protocols]
         self._open: set[Version] = set()
         self._checks: Deadlines[Any] = Deadlines(clock, self.limits.shortest / LOOKS, self._check)
+        self._stopped: Deadlines[Any] = Deadlines(clock, STOP_SECONDS, self._end_idle)
+        self._stopped.let_go()
         self._stopping = False
 
     def buildProtocol(self, addr: object) -> Any:
@@ -113,19 +122,20 @@ class HTTPFactory(Factory):
         self._open.add(connection)
         self._checks.begin(connection)
         if self._stopping:
-            connection.stop()
+            self._stop(connection)
 
     def closed(self, connection: Version) -> None:
         """A connection is over; also one that is none of these."""
         self._open.discard(connection)
         self._checks.end(connection)
+        self._stopped.end(connection)
 
     def stop(self) -> None:
-        """End connections as soon as what is under way on them is answered; idle ones now. Later ones at once."""
+        """End connections as soon as what is under way on them is answered; idle ones, and later ones, in a moment."""
         self._stopping = True
         self._checks.let_go()
         for connection in list(self._open):
-            connection.stop()
+            self._stop(connection)
 
     def version(self, transport: Any, connection: Connection) -> Any:
         """Make what speaks the version that ALPN has chosen; HTTP/1.1 where it has not."""
@@ -134,6 +144,15 @@ class HTTPFactory(Factory):
 
             return HTTP2Connection(self, connection)
         return HTTP1Connection(self, connection)
+
+    def _stop(self, connection: Version) -> None:
+        self._stopped.begin(connection)
+        connection.stop()
+
+    def _end_idle(self, connection: Version) -> None:
+        # Begun anew before it may end: what is under way may leave it idle.
+        self._stopped.begin(connection)
+        connection.end_idle()
 
     def _check(self, connection: Version) -> None:
         # Begun anew before it may end by what it finds.

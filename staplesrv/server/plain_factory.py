@@ -32,19 +32,30 @@ class PlainFactory(HTTPFactory):
         network = network_of(addr) if isinstance(addr, Address) else ""
         if not self._connections.admit(network):
             return None
-        return _Entrance(self, addr, partial(self._connections.release, network))
+        return _Entrance(self, addr, self._connections, partial(self._connections.release, network))
 
 
 class _Entrance(Entrance):
-    """A connection that tells of its end."""
+    """A connection that is one of the others, and tells of its end."""
 
-    def __init__(self, factory: HTTPFactory, addr: object, gone: Any) -> None:
+    def __init__(self, factory: HTTPFactory, addr: object, connections: Connections, gone: Any) -> None:
         super().__init__(factory, addr)
+        self._connections = connections
         self._gone = gone
+
+    def connectionMade(self) -> None:
+        """Begin."""
+        self._connections.members.add(self)
+        super().connectionMade()
+
+    def abortConnection(self) -> None:
+        """End it at once."""
+        self.transport.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End."""
         try:
             super().connectionLost(reason)
         finally:
+            self._connections.members.discard(self)
             self._gone()

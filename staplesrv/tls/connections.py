@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from OpenSSL import SSL
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionAborted, ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
@@ -38,8 +39,8 @@ class Closed(StrEnum):
     """The client broke the rules of TLS after the handshake."""
 
 
-class Opening(Hashable, Protocol):
-    """A connection that has not done its handshake."""
+class Member(Hashable, Protocol):
+    """A connection."""
 
     def abortConnection(self) -> None:
         """End it at once."""
@@ -57,6 +58,7 @@ class Connections:
         open: Connections that are open now, their handshake done or not.
         accepted: Connections that were let in since the start.
         closed: How many connections ended how; what ended in order is not in it.
+        members: Those that have a protocol.
         opening: Those whose handshake, or preamble, is not done.
         lingering: Those that are over but for their client.
         poller: Watches their sockets.
@@ -69,9 +71,12 @@ class Connections:
         self.accepted = 0
         self.closed: Counter[Closed] = Counter()
         self._by_network: dict[str, int] = {}
-        self.opening: Deadlines[Opening] = Deadlines(clock, limits.handshake_seconds, self._too_slow)
+        self.members: set[Member] = set()
+        self.opening: Deadlines[Member] = Deadlines(clock, limits.handshake_seconds, self._too_slow)
         self.lingering: Deadlines[Lingering] = Deadlines(clock, LINGER_SECONDS, Lingering.abortConnection)
         self._ports = 0
+        self._clock = clock
+        self._emptied: list[Deferred[None]] = []
 
     @property
     def handshakes(self) -> int:
@@ -107,6 +112,22 @@ class Connections:
             self._by_network[network] = left
         else:
             del self._by_network[network]
+        if not self.open and self._emptied:
+            # Not now: its protocol may not know of the end yet, and behind a preamble there may be a new one.
+            self._clock.callLater(0, self._tell_emptied)
+
+    def emptied(self) -> Deferred[None]:
+        """Return a Deferred that fires when none is open."""
+        if not self.open:
+            return succeed(None)
+        waiting: Deferred[None] = Deferred()
+        self._emptied.append(waiting)
+        return waiting
+
+    def abort(self) -> None:
+        """End all of them at once."""
+        for connection in (*self.members, *self.opening, *self.lingering):
+            connection.abortConnection()
 
     def ended(self, reason: Failure, *, handshaking: bool) -> None:
         """Count how a connection ended; what ended in order is not counted.
@@ -137,7 +158,14 @@ class Connections:
             self.opening.let_go()
             self.lingering.let_go()
 
-    def _too_slow(self, connection: Opening) -> None:
+    def _tell_emptied(self) -> None:
+        if self.open:
+            return
+        emptied, self._emptied = self._emptied, []
+        for waiting in emptied:
+            waiting.callback(None)
+
+    def _too_slow(self, connection: Member) -> None:
         self.closed[Closed.TIMEOUT] += 1
         connection.abortConnection()
 

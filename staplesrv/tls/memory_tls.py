@@ -27,6 +27,7 @@ class MemoryTLS(BufferingTLSTransport):
 
     def makeConnection(self, transport: Any) -> None:
         """Begin the handshake."""
+        self.factory.connections.members.add(self)
         self.factory.connections.opening.begin(self)
         super().makeConnection(transport)  # type: ignore[no-untyped-call]
 
@@ -40,6 +41,7 @@ class MemoryTLS(BufferingTLSTransport):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End."""
         connections = self.factory.connections
+        connections.members.discard(self)
         connections.opening.end(self)
         try:
             super().connectionLost(reason)

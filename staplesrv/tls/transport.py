@@ -153,6 +153,7 @@ class TLSTransport(tcp.Server):
         self._network = network
         self._output = Output()
         connected.setblocking(False)
+        connections.members.add(self)
         connections.opening.begin(self)
 
     # What the reactor calls.
@@ -181,6 +182,7 @@ class TLSTransport(tcp.Server):
             self._watched = 0
         if self.producer is not None:
             self._stop_producer()
+        self._connections.members.discard(self)
         if self._handshaking:
             self._connections.opening.end(self)
         if reason is not _DONE:

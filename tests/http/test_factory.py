@@ -12,7 +12,7 @@ from twisted.internet.testing import StringTransport
 from wire import Says, Wire, WireTransport
 from zope.interface.verify import verifyObject
 
-from staplesrv.http.factory import HTTPFactory
+from staplesrv.http.factory import STOP_SECONDS, HTTPFactory
 from staplesrv.http.http1 import HTTP1Connection
 
 GET = b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"
@@ -39,9 +39,8 @@ class Shouting(Protocol):
 
 def made(**settings: Any) -> HTTPFactory:
     """Make a factory."""
-    return HTTPFactory(
-        Says(), describe=lambda _transport: FakeConnection(), clock=Clock(), wall_clock=lambda: 0.0, **settings
-    )
+    settings.setdefault("clock", Clock())
+    return HTTPFactory(Says(), describe=lambda _transport: FakeConnection(), wall_clock=lambda: 0.0, **settings)
 
 
 def test_protocols() -> None:
@@ -135,15 +134,28 @@ def test_raw_that_wants_nothing() -> None:
 
 
 def test_connections_after_the_stop() -> None:
-    """A handshake that is done when the server has stopped leads nowhere."""
-    factory = made()
+    """A handshake that is done when the server has stopped leads to one request, if that comes soon."""
+    clock = Clock()
+    factory = made(clock=clock)
     factory.stop()
+    for protocol in (connected(factory), connected(factory)):
+        assert protocol.transport.ended == ""
+    protocol.dataReceived(GET)
+    assert b"Connection: close\r\n" in protocol.transport.written
+    assert protocol.transport.ended == "lost"
+    assert factory.connections == 1
+    clock.advance(STOP_SECONDS)
+    assert factory.connections == 0
+    assert not clock.getDelayedCalls()
+
+
+def connected(factory: HTTPFactory) -> Any:
+    """A connection whose handshake is done."""
     transport = WireTransport()
     protocol = transport.protocol = factory.buildProtocol(None)
     protocol.makeConnection(transport)
     protocol.handshakeCompleted()
-    assert transport.ended == "lost"
-    assert factory.connections == 0
+    return protocol
 
 
 def test_log() -> None:

@@ -123,8 +123,11 @@ class HTTP1Connection(Protocol):
     # What the factory calls.
 
     def stop(self) -> None:
-        """Take no more requests after the current one: the server is going to stop."""
+        """Take no more requests after the current one, or the next one: the server is going to stop."""
         self._stopping = True
+
+    def end_idle(self) -> None:
+        """End if no request is under way."""
         if self._exchange is None and self._body is None and not self._input:
             self._close()
 

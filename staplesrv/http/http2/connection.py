@@ -147,6 +147,11 @@ class HTTP2Connection(Protocol):
             # Requests that are on their way are still served: the client knows when it answers the PING.
             self.sender.put(frames.goaway(LARGEST_WINDOW, Code.NO_ERROR), frames.frame(frames.PING, 0, 0, _FAREWELL))
 
+    def end_idle(self) -> None:
+        """Close if there are no requests; the client is told which one was the last."""
+        if not self.streams:
+            self._fail(Code.NO_ERROR)
+
     def check(self, now: float) -> None:
         """End what the client has been waited for long enough."""
         waited = now - self._waits_since

@@ -8,6 +8,7 @@ import weakref
 import pytest
 from wire import Calls, Says, Wire, serve
 
+from staplesrv.http.factory import STOP_SECONDS
 from staplesrv.http.http1.chunks import Chunks
 from staplesrv.http.response import Response
 
@@ -183,7 +184,7 @@ def test_client_that_does_not_read_its_last_answer() -> None:
 
 
 def test_graceful_stop() -> None:
-    """A server that stops closes idle connections at once, others after their answer, which says so."""
+    """A server that stops closes connections after their answer, which says so."""
     application = Calls()
     wire = Wire(application)
     wire.send(GET)
@@ -200,8 +201,34 @@ def test_stop_while_idle() -> None:
     wire = Wire(Says())
     wire.send(GET)
     wire.factory.stop()
+    assert not wire.ended
+    wire.clock.advance(STOP_SECONDS)
     assert wire.ended == "lost"
     assert wire.factory.connections == 0
+    assert wire.clock.getDelayedCalls() == []
+
+
+def test_stop_just_before_a_request() -> None:
+    """A request that was on its way to a server that stops is answered, and the answer says that it is the last."""
+    wire = Wire(Says())
+    wire.send(GET)
+    wire.factory.stop()
+    assert b"Connection: close\r\n" in wire.send(GET)
+    assert wire.ended == "lost"
+    assert wire.clock.getDelayedCalls() == []
+
+
+def test_stop_in_a_body_that_nobody_reads() -> None:
+    """The connection is idle only when the body is over, and ends then."""
+    wire = Wire(Says())
+    wire.send(POST.replace(b"100000", b"10"))
+    assert wire.answer
+    wire.factory.stop()
+    wire.clock.advance(STOP_SECONDS)
+    assert not wire.ended
+    wire.send(b"0123456789")
+    wire.clock.advance(STOP_SECONDS)
+    assert wire.ended == "lost"
     assert wire.clock.getDelayedCalls() == []
 
 

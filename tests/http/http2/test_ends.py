@@ -11,6 +11,7 @@ from hyperframe.frame import GoAwayFrame, HeadersFrame, PingFrame, RstStreamFram
 from wire import Calls, Says
 
 from staplesrv.http.exchange import Exchange
+from staplesrv.http.factory import STOP_SECONDS
 from staplesrv.http.response import Response
 
 CONNECT = (
@@ -354,7 +355,9 @@ def test_an_idle_connection_stops() -> None:
     assert client.ended
     client = Client(Says())
     client.wire.factory.stop()
-    wait(client, 20)
+    client.wire.clock.advance(STOP_SECONDS)
+    client.read()
+    assert client.got[-1].last_stream_id == 0
     assert client.ended
 
 
