@@ -1,6 +1,6 @@
 """What HTTP costs a server, as ratios to nginx in the same run.
 
-    python bench/http [--rounds 9] [--only small,h2,proxy,tunnel,large,resource,latency] [--servers nginx,staplesrv]
+    python bench/http [--rounds 9] [--only small,anew,h2,proxy,tunnel,large,resource,latency] [--servers nginx,stock]
     python bench/http --profile FILE [--only small]
 
 nginx, staplesrv by its own command line, Twisted Web as it comes (`stock`), and Caddy and Node where they are installed
@@ -12,7 +12,8 @@ limit.
 
 - `small`: kept-alive GET of a file of 1 KiB over HTTP/1.1. nginx may keep it open for a second, as staplesrv keeps
   it in memory.
-- `h2`: the same over HTTP/2, one request at a time on each connection, and then ten.
+- `anew`: the same with another query each time. What is known of a request by its bytes is of no use there.
+- `h2`: as `small` over HTTP/2, one request at a time on each connection, and then ten.
 - `proxy`, `tunnel`: the same from the backend; the tunnel knows of no HTTP.
 - `large`: a file of 128 MiB.
 - `resource`: a Twisted Web resource of ten lines with a body of 1 KiB, beside nginx's file.
@@ -62,11 +63,13 @@ class Requests:
         site: Which one.
         http2: Which version.
         streams: How many at once on each connection.
+        anew: Whether no two of them are alike.
     """
 
     site: str
     http2: bool = False
     streams: int = 1
+    anew: bool = False
     _cost: dict[str, float] = field(default_factory=dict)
 
     def __call__(self, server: Server) -> float:
@@ -79,7 +82,10 @@ class Requests:
 
     def ask(self, server: Server, count: int) -> None:
         """Ask so often."""
-        server.load.ask(self.site, "/small.bin", SMALL, count, http2=self.http2, streams=self.streams)
+        if self.anew:
+            server.load.ask_anew(self.site, "/small.bin", SMALL, count)
+        else:
+            server.load.ask(self.site, "/small.bin", SMALL, count, http2=self.http2, streams=self.streams)
 
     def _spent(self, server: Server, count: int) -> float:
         return server.spent(lambda: self.ask(server, count)) / count
@@ -112,7 +118,8 @@ class Latency:
 SMALL_FILE = Requests("files")
 WORKS: tuple[Work[Server], ...] = (
     Work("small", "1 KiB file, HTTP/1.1, us", SMALL_FILE, 1.6),
-    Work("h2", "the same, HTTP/2, us", Requests("files", http2=True), 8),
+    Work("anew", "the same, always another query", Requests("files", anew=True), None),
+    Work("h2", "1 KiB file, HTTP/2, us", Requests("files", http2=True), 8),
     Work("h2", "the same, ten at once, us", Requests("files", http2=True, streams=10), 8),
     Work("proxy", "1 KiB by proxy, HTTP/1.1, us", Requests("proxy"), 3),
     Work("tunnel", "1 KiB by raw tunnel, us", Requests("tunnel"), 2),

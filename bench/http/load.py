@@ -35,6 +35,7 @@ class Load:
     def __init__(self, ports: Mapping[str, int], root: Path) -> None:
         self._ports = ports
         self._context = ssl.create_default_context(cafile=root)
+        self._asked = 0
 
     def knock(self) -> None:
         """Do a handshake for each site."""
@@ -85,6 +86,29 @@ class Load:
         ).stdout
         _check(said, count, size, http2=http2)
 
+    def ask_anew(self, site: str, path: str, size: int, count: int) -> None:
+        """Ask for a path with another query each time, so that no request is like one before it.
+
+        Args:
+            site: Which one.
+            path: On it.
+            size: Bytes of the body.
+            count: How often in all.
+        """
+        each = count // CLIENTS
+        with tempfile.TemporaryDirectory(prefix="staplesrv-bench-") as folder:
+            running = []
+            for client in range(CLIENTS):
+                # Of one h2load, every client begins with the first target.
+                targets = Path(folder) / str(client)
+                url = self._url(site, path)
+                targets.write_text("".join(f"{url}?{client}-{self._asked + number}\n" for number in range(each)))
+                command = [*self._options(site, each, 1, http2=False), f"--input-file={targets}"]
+                running.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            for one in running:
+                _check(one.communicate(timeout=600)[0], each, size, http2=False)
+        self._asked += each
+
     def latency(self, site: str, path: str, rate: float, seconds: float) -> float:
         """Ask at a pace, whether the answers come or not; return the 99th percentile of their time in ms.
 
@@ -115,10 +139,15 @@ class Load:
         return _Here(f"{site}.example", self._ports[site], timeout=60, context=self._context)
 
     def _h2load(self, site: str, path: str, count: int, clients: int, *, http2: bool) -> list[str]:
-        port = self._ports[site]
-        command = ["h2load", "-t1", f"-c{clients}", f"-n{count}", f"--connect-to=127.0.0.1:{port}"]
-        command += [f"--tls13-ciphers={SUITE}", f"--groups={GROUP}", f"https://{site}.example:{port}{path}"]
+        return [*self._options(site, count, clients, http2=http2), self._url(site, path)]
+
+    def _options(self, site: str, count: int, clients: int, *, http2: bool) -> list[str]:
+        command = ["h2load", "-t1", f"-c{clients}", f"-n{count}", f"--connect-to=127.0.0.1:{self._ports[site]}"]
+        command += [f"--tls13-ciphers={SUITE}", f"--groups={GROUP}"]
         return command if http2 else [*command, "--h1"]
+
+    def _url(self, site: str, path: str) -> str:
+        return f"https://{site}.example:{self._ports[site]}{path}"
 
 
 class _Here(HTTPSConnection):

@@ -19,7 +19,7 @@ class Work(Generic[S]):
         kind: How `--only` calls it.
         title: How the table calls it.
         measure: Has a server do it; returns what it cost.
-        limit: The ratio to the first server that is to be reached.
+        limit: The ratio to the first server that is to be reached; None where there is nothing to reach.
         more: Whether more is better.
         fresh: Whether it needs a server that has done nothing yet, three rounds of which will do.
     """
@@ -27,7 +27,7 @@ class Work(Generic[S]):
     kind: str
     title: str
     measure: Callable[[S], float]
-    limit: float
+    limit: float | None
     more: bool = False
     fresh: bool = False
 
@@ -77,10 +77,15 @@ class Seen(Generic[S]):
                 values = self.costs.get((work, name))
                 line += self._compared(work, values) if values else f"{'-':>25}"
                 if values and name == OURS:
-                    ratio = self._ratio(work, values)
-                    missed |= ratio < work.limit if work.more else ratio > work.limit
-            print(f"{line}{work.limit:>10.2f}", flush=True)
+                    missed |= self._misses(work, values)
+            print(line + (f"{'-':>10}" if work.limit is None else f"{work.limit:>10.2f}"), flush=True)
         return missed
+
+    def _misses(self, work: Work[S], values: Sequence[float]) -> bool:
+        if work.limit is None:
+            return False
+        ratio = self._ratio(work, values)
+        return ratio < work.limit if work.more else ratio > work.limit
 
     def _compared(self, work: Work[S], values: Sequence[float]) -> str:
         best = max if work.more else min
