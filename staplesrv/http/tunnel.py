@@ -24,6 +24,7 @@ from zope.interface import implementer
 
 from staplesrv.http.exchange import Connection
 from staplesrv.http.proxy_protocol import ALPN, AUTHORITY, SSL, ProxyHeader, build, ssl_value
+from staplesrv.http.write_now import write_now
 
 CONNECT_SECONDS = 5.0
 """How long a backend has to take a connection."""
@@ -137,7 +138,7 @@ class End(Protocol):
     def connectionMade(self) -> None:
         """Get to know the transport."""
         transport = self.transport
-        self._send = getattr(transport, "write_now", transport.write)
+        self._send = write_now(transport)
         for option in ("setTcpNoDelay", "setTcpKeepAlive"):
             # A peer that vanished without a word is found out in the end. UNIX sockets have neither.
             if hasattr(transport, option):

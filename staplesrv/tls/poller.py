@@ -71,6 +71,7 @@ class Poller:
         self._reactor = reactor
         self._epoll: Any = None
         self._watched: dict[int, Any] = {}
+        self._new: set[int] = set()
 
     def watch(self, descriptor: Any, before: int, after: int) -> None:
         """Change what a socket is watched for; see `Watches`."""
@@ -81,6 +82,7 @@ class Poller:
                 self._reactor.addReader(self)
             self._epoll.register(number, after)
             self._watched[number] = descriptor
+            self._new.add(number)
         elif after:
             self._epoll.modify(number, after)
         else:
@@ -107,10 +109,12 @@ class Poller:
             if not ready:
                 return
             served += len(ready)
+            self._new.clear()
             for number, events in ready:
                 descriptor = self._watched.get(number)
-                if descriptor is None:
-                    continue  # what was done for another one ended it
+                # What was done for another one may have ended it, and begun a connection with the same number.
+                if descriptor is None or number in self._new:
+                    continue
                 try:
                     if events & READING:
                         descriptor.doRead()

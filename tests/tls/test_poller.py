@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 from collections.abc import Callable, Iterator
@@ -246,3 +247,28 @@ def test_one_that_fails_when_the_reactor_stops(epoll: Pool) -> None:
     (watched,) = epoll.reactor.removeAll()
     watched.connectionLost(Failure(ConnectionLost()))  # type: ignore[no-untyped-call]
     assert [one.told for one in epoll.sockets] == [["lost"]] * 3
+
+
+def test_a_number_that_is_used_again(epoll: Pool) -> None:
+    """What was told of a socket that was closed meanwhile is not taken for one that has its number now."""
+    first, old = epoll.add(), epoll.add()
+    number = old.fileno()
+    new: list[Watched] = []
+
+    def replace() -> None:
+        old.close()
+        one = Watched(epoll)
+        os.dup2(one.near.fileno(), number)
+        one.near = socket.socket(fileno=one.near.detach() and number)
+        new.append(one.watch(READING))
+
+    first.does["read"] = replace
+    first.far.send(b"x")
+    old.far.close()
+    epoll.reactor.turn()
+    assert first.told == ["read"]
+    assert new[0].told == []
+    new[0].far.send(b"x")
+    epoll.reactor.settle()
+    assert new[0].told == ["read"]
+    new[0].close()

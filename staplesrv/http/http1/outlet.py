@@ -8,6 +8,8 @@ from typing import Any
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
+from staplesrv.http.write_now import write_now
+
 UNPROVEN = 65_536
 """Bytes that are written to the transport before it is asked, by registering as its producer, whether it keeps up."""
 
@@ -30,7 +32,7 @@ class Outlet:
     def __init__(self, transport: Any, full: Callable[[], None], empty: Callable[[], None]) -> None:
         self._transport = transport
         # Where our own transport is written to in another connection's turn, as by a proxy, it can send in that one.
-        self._write_now = getattr(transport, "write_now", transport.write)
+        self._write_now = write_now(transport)
         self._full = full
         self._empty = empty
         self._unproven = 0

@@ -23,6 +23,7 @@ from staplesrv.http.http1.bodies import Body, Endless
 from staplesrv.http.proxy.answer import content
 from staplesrv.http.proxy.response_head import HEAD_BYTES, BadAnswer, ResponseHead, parse_head
 from staplesrv.http.proxy.taker import Broken, Taker
+from staplesrv.http.write_now import write_now
 
 _CONTINUE = 100
 _SWITCHING = 101
@@ -156,8 +157,7 @@ class BackendConnection(TwistedProtocol):
     def connectionMade(self) -> None:
         """Get to know the transport."""
         transport = self._transport
-        # Of the class: Twisted's TLS, which has none, hands down that of the TCP connection below, for plaintext.
-        self._send = transport.write_now if hasattr(type(transport), "write_now") else transport.write
+        self._send = write_now(transport)
         if hasattr(transport, "setTcpNoDelay"):
             transport.setTcpNoDelay(True)
         if not self._secure:
