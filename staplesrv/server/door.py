@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,14 +67,20 @@ class Door:
     factory: HTTPFactory | None = field(default=None, init=False)
 
     @classmethod
-    def bind(cls, listener: Listener, reactor: Any, place: Place) -> Door:
+    def bind(cls, listener: Listener, reactor: Any, place: Place, given: Sequence[socket.socket] | None = None) -> Door:
         """Bind the sockets; nobody can connect yet.
+
+        Args:
+            listener: What the configuration says.
+            reactor: The reactor.
+            place: For errors.
+            given: The sockets, where another process has bound them and listens.
 
         Raises:
             OperatorError: they can't be bound.
         """
         try:
-            return cls(listener, BoundPorts.bind(reactor, listener.endpoint), reactor, place)
+            return cls(listener, BoundPorts.bind(reactor, listener.endpoint, given), reactor, place)
         except OperatorError as error:
             raise _explained(error, place) from error
 

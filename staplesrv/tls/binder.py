@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -81,12 +81,20 @@ class Binder:
         reactor: The real one.
         add: Takes each socket that was bound.
         where: The description, for errors.
+        given: The sockets, where another process has bound them and listens.
     """
 
-    def __init__(self, reactor: Any, add: Callable[[BoundSocket], None], where: str) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        add: Callable[[BoundSocket], None],
+        where: str,
+        given: Sequence[socket.socket] | None = None,
+    ) -> None:
         self._reactor = reactor
         self._add = add
         self._where = where
+        self._given = given
         self._said = "backlog=" in where
 
     def __getattr__(self, name: str) -> Any:
@@ -94,6 +102,8 @@ class Binder:
 
     def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = "") -> IListeningPort:
         """Bind for `tcp:` and `tcp6:`."""
+        if self._given is not None:
+            return self.take(factory)
         for bound in bind_tcp(self._where, port, interface):
             self._add(BoundSocket(bound, factory, backlog=self._backlog(backlog)))
         return _Later()
@@ -102,6 +112,8 @@ class Binder:
         self, address: str, factory: IProtocolFactory, backlog: int = 50, mode: int = 0o666, wantPID: int = 0
     ) -> IListeningPort:
         """Bind for `unix:`."""
+        if self._given is not None:
+            return self.take(factory)
         bound, remove = bind_unix(self._where, Path(address), mode, lock=bool(wantPID))
         self._add(BoundSocket(bound, factory, backlog=self._backlog(backlog), remove=remove))
         return _Later()
@@ -115,6 +127,12 @@ class Binder:
     def listenSSL(self, *_: object, **__: object) -> IListeningPort:
         """TLS in TLS is what nobody means."""
         raise OperatorError(self._where, "brings its own TLS", "use tcp: here")
+
+    def take(self, factory: IProtocolFactory) -> IListeningPort:
+        """Add the sockets that were given."""
+        for given in self._given or ():
+            self._add(BoundSocket(given, factory, backlog=None))
+        return _Later()
 
     def _backlog(self, given: int) -> int:
         # Endpoints hand over Twisted's default where the description has none.

@@ -7,6 +7,7 @@ as `haproxy:` included. In the end TLS is put straight on each bound socket, or 
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -43,12 +44,13 @@ class BoundPorts:
         self._ports: list[IListeningPort] = []
 
     @classmethod
-    def bind(cls, reactor: Any, description: str) -> BoundPorts:
+    def bind(cls, reactor: Any, description: str, given: Sequence[socket.socket] | None = None) -> BoundPorts:
         """Bind what an endpoint description says, without listening.
 
         Args:
             reactor: The real one; `IReactorSocket` is what is used of it.
             description: `tcp:443` is every address, IPv4 and IPv6; also `tcp6:`, `unix:`, `systemd:` ...
+            given: The sockets, where another process has bound them and listens.
 
         Raises:
             OperatorError: it is no description, or can't be bound. Nothing is left bound then.
@@ -57,8 +59,13 @@ class BoundPorts:
         kind = description.partition(":")[0].lower()
         if kind in {"ssl", "staple"}:
             raise OperatorError(description, f"{kind}: brings its own TLS", "use tcp: here")
+        binder = Binder(reactor, ports.add, description, given)
+        if given is not None and kind == "systemd":
+            # Its parser looks for descriptors with the numbers that systemd gave them, in another process.
+            binder.take(ports._factory)
+            return ports
         try:
-            endpoint = serverFromString(Binder(reactor, ports.add, description), description)  # type: ignore[no-untyped-call]
+            endpoint = serverFromString(binder, description)  # type: ignore[no-untyped-call]
             ports._settle(endpoint.listen(ports._factory))
         except OperatorError:
             ports.close()
@@ -74,6 +81,19 @@ class BoundPorts:
     def addresses(self) -> Sequence[Any]:
         """What is bound: (host, port, ...) or a path, as the sockets say."""
         return tuple(bound.socket.getsockname() for bound in self._bound)
+
+    @property
+    def sockets(self) -> Sequence[socket.socket]:
+        """What is bound."""
+        return tuple(bound.socket for bound in self._bound)
+
+    def hold(self) -> None:
+        """Listen for others, to whom the sockets are given: clients wait until these accept.
+
+        Raises:
+            OperatorError: another process was faster. Everything is closed then.
+        """
+        self._listen(None)
 
     def listen(self, factory: IProtocolFactory) -> None:
         """Listen on every socket, and serve in clear text.
@@ -143,11 +163,12 @@ class BoundPorts:
         """Take over a socket; the stand-in reactor calls this."""
         self._bound.append(bound)
 
-    def _listen(self, serve: Callable[[BoundSocket], IListeningPort]) -> None:
+    def _listen(self, serve: Callable[[BoundSocket], IListeningPort] | None) -> None:
         try:
             for bound in self._bound:
                 bound.listen(self.where)
-            self._ports = [serve(bound) for bound in self._bound]
+            if serve is not None:
+                self._ports = [serve(bound) for bound in self._bound]
         except OperatorError:
             self.close()
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from OpenSSL import SSL
@@ -44,17 +45,25 @@ class Front:
     Args:
         wall_clock: Seconds since the epoch.
         openssl: The calls beyond pyOpenSSL's public API.
+        contexts: Base contexts to begin with, made by whoever forked this process; they have no certificates yet.
 
     Attributes:
         resumed: Tells whether a connection resumes a session.
     """
 
-    def __init__(self, *, wall_clock: WallClock, openssl: Calls = calls) -> None:
+    def __init__(
+        self,
+        *,
+        wall_clock: WallClock,
+        openssl: Calls = calls,
+        contexts: Mapping[PresetName, SSL.Context] | None = None,
+    ) -> None:
         self._table: SiteTable[LiveSite] | None = None
         self._wall_clock = wall_clock
         self._openssl = openssl
         self.resumed = openssl.resumed
         self._bases: dict[PresetName, Base] = {}
+        self._contexts = dict(contexts or {})
         self._made = wall_clock()
 
     @property
@@ -87,7 +96,7 @@ class Front:
 
     def _make(self, preset: PresetName) -> Base:
         site = None if self._table is None else self._table.sites[0]
-        context = base_context(preset, openssl=self._openssl)
+        context = self._contexts.pop(preset, None) or base_context(preset, openssl=self._openssl)
         base = self._bases[preset] = Base(context, site)
         self._lead_if_needed(base)
         if site is not None:
