@@ -27,6 +27,12 @@ from staplesrv.server.configuration.toml_file import read_toml
 from staplesrv.staples.settings import Settings
 from staplesrv.tls.limits import Limits
 
+DRAIN = 30.0
+"""Seconds that connections have where nothing is said."""
+
+LONGEST_DRAIN = 86_400.0
+"""What is beyond is a slip."""
+
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
@@ -42,6 +48,7 @@ class Configuration:
         limits: What clients may take.
         http: The same for HTTP.
         access_log: Where requests are noted down; None for nowhere.
+        drain: Seconds that connections have to finish when the server stops.
     """
 
     listeners: tuple[Listener, ...]
@@ -53,6 +60,7 @@ class Configuration:
     limits: Limits = field(default_factory=Limits)
     http: HTTPLimits = field(default_factory=HTTPLimits)
     access_log: AccessLogSettings | None = None
+    drain: float = DRAIN
 
     def again(self) -> Configuration:
         """Read the file once more; options stay what they were.
@@ -126,7 +134,8 @@ def build(value: Mapping[str, Any], place: Place, base: Path, *, file: Path | No
     if error := same_names(sites):
         raise error
     state_dir = _state_dir(table.state_dir, place, base)
-    return Configuration(listeners, sites, settings, state_dir, file, place, limits, http, access_log)
+    drain = _drain(table.drain, place)
+    return Configuration(listeners, sites, settings, state_dir, file, place, limits, http, access_log, drain)
 
 
 def _listeners(table: FileTable, place: Place, base: Path) -> tuple[Listener, ...]:
@@ -140,6 +149,14 @@ def _listeners(table: FileTable, place: Place, base: Path) -> tuple[Listener, ..
     if twice is not None:
         raise place.error("listen", f"{twice} is there twice", "keep one of them")
     return listeners
+
+
+def _drain(seconds: float | None, place: Place) -> float:
+    if seconds is None:
+        return DRAIN
+    if not 0 <= seconds <= LONGEST_DRAIN:
+        raise place.error("drain", "is out of range", f"use from 0 to {LONGEST_DRAIN:.0f} seconds")
+    return seconds
 
 
 def _state_dir(text: str | None, place: Place, base: Path) -> Path | None:

@@ -22,6 +22,7 @@ from staplesrv.server.door import Door, House
 from staplesrv.server.hosts import Behind, Hosts
 from staplesrv.server.log_file import LogFile
 from staplesrv.tls.connections import Connections
+from staplesrv.tls.draining import Draining
 from staplesrv.tls.front import Front
 from staplesrv.tls.limits import Limits
 from staplesrv.tls.site import SiteCertificate
@@ -65,6 +66,7 @@ class Premises(MultiService):
         self.hosts = Hosts(front, {}, self._access_log(configuration))
         self.connections = Connections(limits or configuration.limits, reactor)
         self.doors: tuple[Door, ...] = ()
+        self._draining: Draining | None = None
         self._house = House(self.hosts, front, self.connections, configuration.http, wall_clock)
 
     def contents_of(self, configuration: Configuration) -> Mapping[SiteCertificate, Behind]:
@@ -116,11 +118,22 @@ class Premises(MultiService):
         if self._log_file is not None:
             self._log_file.reopen()
 
-    async def close(self) -> None:
-        """Close the sockets, and connections as they come to rest; returns when the sockets are closed."""
+    async def close(self, seconds: float) -> None:
+        """Close the sockets, and connections as they come to rest; returns when all are closed.
+
+        Args:
+            seconds: How long connections have; then they are closed as they are.
+        """
         doors, self.doors = self.doors, ()
+        draining = self._draining = Draining(self.connections, self._reactor)
         await DeferredList([door.close() for door in doors], consumeErrors=True)
+        await draining.wait(seconds)
         self._contents.close()
+
+    def hurry(self) -> None:
+        """Close at once what `close` still waits for."""
+        if self._draining is not None:
+            self._draining.hurry()
 
     def _access_log(self, configuration: Configuration) -> AccessLog | None:
         settings = configuration.access_log

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -113,11 +114,16 @@ class StaplesrvService(MultiService):
         self._starting = Deferred.fromCoroutine(self._start()).addErrback(self._start_failed)
 
     def stopService(self) -> Deferred[Any]:
-        """Close the sockets and stop fetching; the Deferred fires when nothing is in flight any more."""
+        """Close the sockets, let connections finish, and stop fetching; the Deferred fires when nothing is left.
+
+        Staples go on being kept until the last connection has ended. A second SIGTERM or SIGINT ends all at once.
+        """
         return Deferred.fromCoroutine(self._stop())
 
     def reload_soon(self) -> None:
         """Reload now; after the reload that is under way, if there is one."""
+        if not self.running:
+            return  # it is stopping
         if self._reloading is not None:
             self._again = True
             return
@@ -183,9 +189,13 @@ class StaplesrvService(MultiService):
         self._again = False
         for one in under_way:
             one.cancel()
-        closing = Deferred.fromCoroutine(self.premises.close())
-        await DeferredList([*under_way, closing], consumeErrors=True)
-        await super().stopService()  # type: ignore[no-untyped-call]  # as above
+        closing = Deferred.fromCoroutine(self.premises.close(self.configuration.drain))
+        with ExitStack() as signals:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                # The reactor is stopping and would raise.
+                signals.enter_context(OnSignal(number, self._reactor, self.premises.hurry, alone=True))
+            await DeferredList([*under_way, closing], consumeErrors=True)
+            await super().stopService()  # type: ignore[no-untyped-call]  # as above
 
     def _hung_up(self) -> None:
         # By custom this one asks for everything to be read and opened anew.

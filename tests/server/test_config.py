@@ -66,6 +66,7 @@ def test_the_smallest_configuration(read: Read, tmp_path: Path) -> None:
     assert got.access_log is None
     assert got.settings == Settings()
     assert got.limits == Limits()
+    assert got.drain == 30
     assert got.state_dir is None
     assert got.file == tmp_path / "a.toml"
 
@@ -83,6 +84,7 @@ def test_everything_at_once(read: Read, tmp_path: Path) -> None:
         """
         listen = ["tcp:443", "tcp:444"]
         workers = 1
+        drain = 2.5
         state_dir = "state"
         [access_log]
         file = "access.log"
@@ -116,6 +118,7 @@ def test_everything_at_once(read: Read, tmp_path: Path) -> None:
     assert [one.endpoint for one in got.listeners] == ["tcp:443", "tcp:444", "tcp:8443"]
     assert got.listeners[2].tls == "modern"
     assert got.state_dir == tmp_path / "state"
+    assert got.drain == 2.5
     assert got.settings.start_wait.total_seconds() == 3
     assert got.limits == Limits(handshakes=100)
     first, second = got.sites
@@ -189,6 +192,9 @@ def test_what_came_from_options_is_the_same_again(files: LeafFiles, tmp_path: Pa
             "[limits]: connections: is not above zero; use a number of connections",
         ),
         (f"handshakes = 5\n{ONE_SITE}", "handshakes: does not belong here; move it into [limits]"),
+        (f"drain = -1\n{ONE_SITE}", "drain: is out of range; use from 0 to 86400 seconds"),
+        (f"drain = nan\n{ONE_SITE}", "drain: is out of range; use from 0 to 86400 seconds"),
+        (f'drain = "1"\n{ONE_SITE}', "drain: is '1'; give a number of seconds"),
         (f'state_dir = ""\n{ONE_SITE}', "state_dir: is empty; name a directory, or leave the key out"),
         (
             f'state_dir = "privkey.pem"\n{ONE_SITE}',

@@ -33,6 +33,7 @@ class FileTable(msgspec.Struct, kw_only=True):
     """The file as a whole."""
 
     access_log: Table | None = None
+    drain: Seconds | None = None
     http: Table | None = None
     limits: Table | None = None
     listen: Endpoints | None = None
