@@ -1,0 +1,142 @@
+"""SIGTERM: what is under way is finished, within limits."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from functional.harness import Pki, Talk, free_port, is_listening, judge, twistd, write_config
+from functional.http_server import HTTPServer, curl_command, site_table
+from functional.test_http_tunnel import Backend, Client
+
+GET = b"GET / HTTP/1.1\r\nHost: page.test\r\n\r\n"
+ASK = b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n"
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate"
+ENDED = -signal.SIGTERM
+"""twistd ends by the signal that it got."""
+
+
+@contextmanager
+def served(folder: Path, drain: float) -> Iterator[tuple[HTTPServer, Backend, Backend]]:
+    """The program with a page, a proxy and a tunnel, and the backends of both."""
+    (folder / "www").mkdir()
+    (folder / "www" / "index.html").write_text("a page")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as app,
+        socket.create_server(("127.0.0.1", 0)) as raw,
+    ):
+        pki = Pki("ca")
+        pki.root("ca", str(folder / "root.pem"))
+        kinds = {
+            "page.test": {"static": folder / "www"},
+            "app.test": {"proxy": f"http://127.0.0.1:{app.getsockname()[1]}"},
+            "raw.test": {"tunnel": f"tcp:127.0.0.1:{raw.getsockname()[1]}"},
+        }
+        sites = []
+        for name, keys in kinds.items():
+            (folder / name).mkdir()
+            sites.append(site_table(pki.issue(folder / name, name), **keys))
+        port = free_port()
+        config = write_config(folder, port, *sites, drain=drain)
+        with twistd(folder, "--config", str(config)) as program:
+            program.wait_for("serving on")
+            yield HTTPServer(program, port, folder), Backend(app), Backend(raw)
+            assert "Traceback" not in program.output()
+            assert "unexpected" not in program.output().lower()
+        pki.close()
+
+
+def request(backend: Backend) -> socket.socket:
+    """Take a request; the connection that it came on."""
+    connection = backend.accept()
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += connection.recv(65536)
+    return connection
+
+
+@pytest.fixture
+def stopping(tmp_path: Path) -> Iterator[tuple[HTTPServer, Backend, Backend]]:
+    """A program with much patience."""
+    with served(tmp_path, 30) as made:
+        yield made
+
+
+def test_what_is_under_way_is_finished(stopping: tuple[HTTPServer, Backend, Backend]) -> None:
+    """Requests over both versions of HTTP, a handshake, a tunnel; the program ends with the last of them."""
+    server, app, raw = stopping
+    # Accepted by the time the next ones are served.
+    early = Talk(server.port)
+    kept = Client(server.port, "page.test")
+    kept.tls.send(GET)
+    assert kept.read(15) == b"HTTP/1.1 200 OK"
+    used, silent = Client(server.port, "page.test"), Client(server.port, "page.test")
+    tunnel = Client(server.port, "raw.test")
+    tunnel_end = raw.accept()
+    asking = Client(server.port, "app.test")
+    asking.tls.send(ASK)
+    asked = request(app)
+    curl = subprocess.Popen(
+        [*curl_command(server.folder, "app.test", server.port, "2"), f"https://app.test:{server.port}/"],
+        stdout=subprocess.PIPE,
+    )
+    asked_by_curl = request(app)
+    server.program.signal(signal.SIGTERM)
+    server.program.wait_for("stopping: 7 connections may finish, in 30 s")
+    assert not is_listening(server.port)
+    used.tls.send(GET)
+    assert b"Connection: close\r\n" in used.read_all()
+    assert early.ask(GET).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert judge(early.client.seen) == "good"
+    kept.read_all()
+    assert silent.read_all() == b""
+    asked.sendall(ANSWER)
+    assert asking.read_all().endswith(b"late")
+    asked_by_curl.sendall(ANSWER)
+    assert curl.communicate(timeout=20)[0] == b"late"
+    tunnel.tls.send(b"ping")
+    assert tunnel_end.recv(4) == b"ping"
+    tunnel_end.sendall(b"pong")
+    assert tunnel.read(4) == b"pong"
+    assert server.program.process is not None
+    assert server.program.process.poll() is None
+    tunnel.close()
+    assert server.program.end(5) == ENDED
+
+
+def test_what_takes_too_long_is_closed(tmp_path: Path) -> None:
+    """A request without an answer, a tunnel, and a client that says nothing, after `drain` seconds."""
+    with served(tmp_path, 1.5) as (server, app, raw):
+        asking = Client(server.port, "app.test")
+        asking.tls.send(ASK)
+        asked = request(app)
+        tunnel = Client(server.port, "raw.test")
+        tunnel_end = raw.accept()
+        silent = socket.create_connection(("127.0.0.1", server.port))
+        began = time.monotonic()
+        assert server.program.stop() == ENDED
+        assert 1.4 < time.monotonic() - began < 8
+        assert "3 connections are closed before their end" in server.program.output()
+        assert tunnel_end.recv(1) == asked.recv(1) == b""
+        for client in (asking, tunnel, silent):
+            client.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    """However much time connections had; and a third one does no harm."""
+    with served(tmp_path, 600) as (server, _app, raw):
+        tunnel = Client(server.port, "raw.test")
+        tunnel_end = raw.accept()
+        server.program.signal(number)
+        server.program.wait_for("stopping: 1 connections may finish")
+        server.program.signal(number)
+        assert server.program.end(5) == -number
+        assert tunnel_end.recv(1) == b""
+        tunnel.close()
