@@ -31,20 +31,34 @@ class ServerConnection(SSL.Connection):
     `outcome` is `STAPLED`, `missing:` with a reason, `RESUMED` or `NOT_ASKED`; None before the handshake is done, or a
     staple is looked up. `site` is what answers for the server name, and before that whose certificates the base context
     has. `done` tells whether the handshake is over. `resumed` tells of a connection whether it resumes a session.
-    `probe` keeps our own look at ourselves out of the counters.
+    `probe` keeps our own look at ourselves out of the counters, and from being asked for a certificate. `asks` tells
+    whether the client is asked for one. `refused` tells that the handshake must not succeed, where only its end can
+    say so.
     """
 
     acceptable: Sequence[bytes] = ()
     outcome: str | None = None
     site: LiveSite | None = None
     probe: bool = False
+    asks: bool = False
+    refused: bool = False
     done: bool = False
     resumed: Callable[[SSL.Connection], bool | None] | None = None
 
     def do_handshake(self) -> None:
         """Go on with the handshake; see `SSL.Connection.do_handshake`."""
         super().do_handshake()
+        self.check()
         self.count()
+
+    def check(self) -> None:
+        """Have a finished handshake fail after all, if it was refused.
+
+        Raises:
+            SSL.Error: it was.
+        """
+        if self.refused:
+            raise SSL.Error([("SSL routines", "", "refused")])
 
     def count(self) -> None:
         """Count the finished handshake, once. For transports that do not call `do_handshake`."""

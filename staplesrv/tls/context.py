@@ -2,9 +2,10 @@
 
 Theory of operation: each connection starts on the base context, and the server-name callback, which OpenSSL runs also
 where no name was sent and where a session is resumed, moves it to its site's context. From then on the site's
-certificate, chain, OCSP callback, ALPN and TLS 1.2 ciphers hold; protocol versions, TLS 1.3 suites, groups, options,
-modes and session tickets stay the base context's. pyOpenSSL refuses changes to a context that has made a connection,
-so contexts are built whole and swapped whole.
+certificate, chain, OCSP callback, ALPN, TLS 1.2 ciphers and CAs to verify clients with hold; protocol versions, TLS 1.3
+suites, groups, options, modes and session tickets stay the base context's. Whether a client is asked for a certificate
+is the connection's own: the callback says it. pyOpenSSL refuses changes to a context that has made a connection, so
+contexts are built whole and swapped whole.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from staplesrv.sources import WallClock
 from staplesrv.staples.cache import Entry, Reason
 from staplesrv.tls import chain as chains
 from staplesrv.tls.certificate import CertificateBundle, fingerprint
+from staplesrv.tls.client_policy import ClientPolicy
 from staplesrv.tls.connection import FAULT, STAPLED, select_protocol
 from staplesrv.tls.openssl import Calls, calls
 from staplesrv.tls.preset import PRESETS, PresetName
@@ -34,6 +36,7 @@ SESSION_SECONDS = 7200
 # which site a client sees is decided by its server name in each handshake, not by the session.
 _SESSION_ID_CONTEXT = b"staplesrv"
 _OPTIONS = SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION
+_NO_AUTO_CHAIN = 0x8  # SSL_MODE_NO_AUTO_CHAIN
 _SITE_CIPHERS = ":".join(PRESETS["intermediate"].ciphers).encode()
 _MISSING = {reason: f"missing:{reason}" for reason in Reason}
 
@@ -59,8 +62,9 @@ def base_context(preset: PresetName, *, sessions: bool = True, openssl: Calls = 
     context.set_min_proto_version(chosen.min_version)
     context.set_tls13_ciphersuites(":".join(chosen.suites).encode())
     context.set_options(_OPTIONS | (0 if sessions else SSL.OP_NO_TICKET))
-    # An idle connection gives its buffers back.
-    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    # An idle connection gives its buffers back. A chain is what the operator gave: nothing is added to it out of the
+    # CAs that clients are verified with.
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS | _NO_AUTO_CHAIN)
     context.set_session_id(_SESSION_ID_CONTEXT)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_timeout(SESSION_SECONDS)
@@ -73,11 +77,14 @@ def site_context(
     entries: Sequence[Entry],
     *,
     wall_clock: WallClock,
+    client: ClientPolicy | None = None,
     openssl: Calls = calls,
 ) -> SSL.Context:
-    """Build a site's context; see `equip`."""
+    """Build a site's context; see `equip`. Its clients are verified with its own CAs, once they are asked to."""
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_session_id(_SESSION_ID_CONTEXT)
+    if client is not None:
+        client.apply(context)
     equip(context, bundles, entries, wall_clock=wall_clock, openssl=openssl)
     return context
 

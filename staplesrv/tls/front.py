@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from OpenSSL import SSL
 from twisted.logger import Logger
 
 from staplesrv.sources import WallClock
+from staplesrv.tls.client_policy import ClientPolicy
 from staplesrv.tls.connection import ServerConnection
 from staplesrv.tls.context import base_context, refusing_context
 from staplesrv.tls.live_site import LiveSite
@@ -29,18 +31,25 @@ class Base:
 
     Args:
         context: Has the session ticket keys, and the certificates of `site`.
-        site: The default site at the time it was made; None where there was none yet.
+        site: The default site at the time it was made; None where there was none yet, and where that asks clients for
+            certificates: then this context has no certificate, and nothing can be seen on it but by being led.
+        sessions: Whether connections on it may resume sessions.
         leads: Whether the context asks for each connection's site. It goes without, and saves a handshake some 10 us,
             while its own site is the only one.
     """
 
     context: SSL.Context
     site: LiveSite | None
+    sessions: bool
     leads: bool = False
 
 
 class Front:
     """The base contexts of one process.
+
+    While any site asks clients for certificates no connection resumes a session: there OpenSSL verifies nothing, and a
+    session of one site would open another. There are base contexts of two kinds, then, and of each preset one of the
+    kind that the table wants.
 
     Args:
         wall_clock: Seconds since the epoch.
@@ -62,7 +71,9 @@ class Front:
         self._wall_clock = wall_clock
         self._openssl = openssl
         self.resumed = openssl.resumed
+        self._sessions = True
         self._bases: dict[PresetName, Base] = {}
+        self._bases_of_the_other_kind: dict[PresetName, Base] = {}
         self._contexts = dict(contexts or {})
         self._made = wall_clock()
 
@@ -74,7 +85,12 @@ class Front:
     @table.setter
     def table(self, table: SiteTable[LiveSite] | None) -> None:
         self._table = table
-        for base in self._bases.values():
+        sessions = table is None or all(site.client is None for site in table.sites)
+        if sessions is not self._sessions:
+            self._sessions = sessions
+            self._bases, self._bases_of_the_other_kind = self._bases_of_the_other_kind, self._bases
+        # Also of the other kind: there may be connections on them whose hello has not come yet.
+        for base in (*self._bases.values(), *self._bases_of_the_other_kind.values()):
             self._lead_if_needed(base)
 
     def base(self, preset: PresetName) -> Base:
@@ -91,13 +107,17 @@ class Front:
 
     def renew_ticket_keys(self) -> None:
         """Have new connections start on new base contexts, which have new ticket keys."""
-        self._bases = {}
+        self._bases, self._bases_of_the_other_kind = {}, {}
         self._made = self._wall_clock()
 
     def _make(self, preset: PresetName) -> Base:
         site = None if self._table is None else self._table.sites[0]
-        context = self._contexts.pop(preset, None) or base_context(preset, openssl=self._openssl)
-        base = self._bases[preset] = Base(context, site)
+        if site is not None and site.client is not None:
+            site = None
+        context = self._contexts.pop(preset, None) if self._sessions else None
+        if context is None:
+            context = base_context(preset, sessions=self._sessions, openssl=self._openssl)
+        base = self._bases[preset] = Base(context, site, self._sessions)
         self._lead_if_needed(base)
         if site is not None:
             site.equip(context)
@@ -109,15 +129,19 @@ class Front:
         if base.leads or (alone and site is not None and site.always_shown and self._openssl.leads_late):
             return
         base.leads = True
-        self._openssl.on_server_name(base.context, self._choose, refusing_context())
+        self._openssl.on_server_name(base.context, partial(self._choose, base), refusing_context())
 
-    def _choose(self, connection: SSL.Connection) -> SSL.Context | None:
+    def _choose(self, base: Base, connection: SSL.Connection) -> SSL.Context | None:
         try:
             if self._table is None:
                 return None
             site = self._table.find(connection.get_servername())
+            if site.client is not None and not self._ask(connection, site.client, base):
+                return None
             chosen = site.context_now()
             if isinstance(connection, ServerConnection):
+                if site.client is None and connection.asks:
+                    _ask_no_more(connection)
                 if site is connection.site and chosen is site.context:
                     return connection.get_context()  # the base context, which shows the same
                 connection.site = site
@@ -125,3 +149,21 @@ class Front:
             _log.failure("Choosing the certificate for a connection failed; its handshake is refused")
             return None
         return chosen
+
+    def _ask(self, connection: SSL.Connection, client: ClientPolicy, base: Base) -> bool:
+        """Have a connection ask its client for a certificate; tell whether it may go on."""
+        # It began before the table asked for this, and brought a session along, in which nobody would be asked.
+        if base.sessions and self._openssl.resumed(connection) is not False:
+            return False
+        if isinstance(connection, ServerConnection):
+            if connection.probe:
+                return True
+            connection.asks = True
+        connection.set_verify(client.mode)
+        return True
+
+
+def _ask_no_more(connection: ServerConnection) -> None:
+    """Take it back: the client has changed its server name after a hello retry request (RFC 8446 §4.1.4)."""
+    connection.asks = False
+    connection.set_verify(SSL.VERIFY_NONE)

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from staplesrv.sources import WallClock
 from staplesrv.staples.cache import Entry, Reason, StapleCache
+from staplesrv.tls.client_policy import ClientPolicy
 from staplesrv.tls.context import equip, site_context
 from staplesrv.tls.loaded import LoadedSite
 
@@ -30,6 +31,7 @@ class LiveSite:
         refuse_revoked: `on_revoked = "refuse"`: no handshake shows a revoked certificate.
 
     Attributes:
+        client: Whose certificates clients are asked for; None where they are not asked.
         handshakes: How finished handshakes ended, by `ServerConnection.outcome`, and those `REFUSED`; absent is not 0.
 
     Raises:
@@ -42,6 +44,7 @@ class LiveSite:
         "_refuse_revoked",
         "_refusing",
         "_wall_clock",
+        "client",
         "context",
         "entries",
         "handshakes",
@@ -52,6 +55,7 @@ class LiveSite:
         self, loaded: LoadedSite, *, cache: StapleCache, wall_clock: WallClock, refuse_revoked: bool = False
     ) -> None:
         self.loaded = loaded
+        self.client: ClientPolicy | None = loaded.client
         self.entries: tuple[Entry, ...] = tuple(cache.entry(bundle.fingerprint) for bundle in loaded.bundles)
         self.handshakes: Counter[str] = Counter()
         self._wall_clock = wall_clock
@@ -136,7 +140,7 @@ class LiveSite:
     def _context(self, shown: tuple[Entry, ...]) -> SSL.Context:
         by_fingerprint = {bundle.fingerprint: bundle for bundle in self.loaded.bundles}
         bundles = [by_fingerprint[entry.fingerprint] for entry in shown]
-        return site_context(bundles, shown, wall_clock=self._wall_clock)
+        return site_context(bundles, shown, wall_clock=self._wall_clock, client=self.client)
 
     def _turn(self, *, refusing: bool) -> None:
         self._refusing = refusing

@@ -13,6 +13,7 @@ from staplesrv.errors import OperatorError
 from staplesrv.staples.assignment import Assignment
 from staplesrv.staples.settings import Settings
 from staplesrv.tls.certificate import CertificateBundle, parse_bundle
+from staplesrv.tls.client_policy import ClientPolicy, parse_policy
 from staplesrv.tls.pem import PrivateKey, read
 from staplesrv.tls.site import SiteCertificate
 
@@ -26,12 +27,14 @@ class LoadedSite:
         digest: SHA-256 over the files' contents; equal for unchanged files.
         bundles: The certificates, one per kind of key.
         assignments: What keeping them stapled needs, in the same order.
+        client: Whose certificates clients are asked for; None where they are not asked.
     """
 
     certificate: SiteCertificate
     digest: bytes
     bundles: tuple[CertificateBundle, ...]
     assignments: tuple[Assignment, ...]
+    client: ClientPolicy | None = None
 
 
 def load_site(certificate: SiteCertificate, settings: Settings, *, known: LoadedSite | None = None) -> LoadedSite:
@@ -52,7 +55,7 @@ def load_site(certificate: SiteCertificate, settings: Settings, *, known: Loaded
     bundles = tuple(_bundle(certificate, contents, number) for number in range(len(certificate.certificate)))
     _check_kinds(certificate, bundles)
     assignments = tuple(_assignment(certificate, bundle, number, settings) for number, bundle in enumerate(bundles))
-    return LoadedSite(certificate, digest, bundles, assignments)
+    return LoadedSite(certificate, digest, bundles, assignments, _client_policy(certificate, contents))
 
 
 def kind(key: PrivateKey) -> str:
@@ -75,6 +78,13 @@ def _bundle(certificate: SiteCertificate, contents: dict[Path, bytes], number: i
 
     issuer = None if certificate.issuer is None else text(certificate.issuer)
     return parse_bundle(text(certificate.certificate[number]), text(certificate.private_key[number]), issuer)
+
+
+def _client_policy(certificate: SiteCertificate, contents: dict[Path, bytes]) -> ClientPolicy | None:
+    if certificate.client_auth == "off":
+        return None
+    files = [(str(path), contents[path]) for path in certificate.client_ca]
+    return parse_policy(files, required=certificate.client_auth == "require")
 
 
 def _check_kinds(certificate: SiteCertificate, bundles: Sequence[CertificateBundle]) -> None:

@@ -347,10 +347,12 @@ class PublicCalls:
         return False
 
     def on_server_name(self, context: SSL.Context, choose: Choose, refusing: SSL.Context) -> None:
-        """Refuse by a context without a certificate. A resumed handshake of another name's session gets through."""
+        """Refuse by a context without a certificate; a resumed handshake, which needs none, once it is done."""
 
         def callback(connection: SSL.Connection) -> None:
             chosen = choose(connection) or refusing
+            if chosen is refusing and isinstance(connection, ServerConnection):
+                connection.refused = True
             if chosen is not connection.get_context():
                 connection.set_context(chosen)
 
@@ -373,7 +375,10 @@ class PublicCalls:
     def handshake(self, connection: SSL.Connection) -> Want | None:
         """Go on with the handshake."""
         # Not the method of a subclass, which may do more than that.
-        return _finished(partial(SSL.Connection.do_handshake, connection))
+        want = _finished(partial(SSL.Connection.do_handshake, connection))
+        if want is None and isinstance(connection, ServerConnection):
+            connection.check()
+        return want
 
     def read(self, connection: SSL.Connection) -> bytes | Want:
         """Read a record."""

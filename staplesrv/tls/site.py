@@ -11,6 +11,9 @@ from staplesrv.errors import OperatorError
 
 Paths = str | Path | Iterable[str | Path]
 
+ClientAuth = Literal["off", "request", "require"]
+"""Whether clients are asked for a certificate, and whether they may come without."""
+
 
 @dataclass(frozen=True, slots=True)
 class SiteCertificate:
@@ -28,9 +31,11 @@ class SiteCertificate:
         must_staple: "serve" without a staple, or "refuse" handshakes for these names.
         protocols: ALPN names for the site, the preferred one first, where they are not the listener's; empty takes
             clients whatever they offer, and picks nothing, for what is behind a tunnel.
+        client_ca: PEM files with the CAs whose certificates clients are asked for.
+        client_auth: "off", "request" a certificate, or "require" one; left out, "require" where there is a `client_ca`.
 
     Raises:
-        OperatorError: the numbers of files don't agree.
+        OperatorError: the numbers of files don't agree, or a choice is none.
     """
 
     certificate: tuple[Path, ...]
@@ -41,6 +46,8 @@ class SiteCertificate:
     staple_file: tuple[Path, ...]
     must_staple: Literal["serve", "refuse"]
     protocols: tuple[bytes, ...] | None
+    client_ca: tuple[Path, ...]
+    client_auth: ClientAuth
 
     def __init__(
         self,
@@ -53,8 +60,11 @@ class SiteCertificate:
         staple_file: Paths | None = None,
         must_staple: Literal["serve", "refuse"] = "serve",
         protocols: Iterable[str] | None = None,
+        client_ca: Paths = (),
+        client_auth: ClientAuth | None = None,
     ) -> None:
         certificates = _paths(certificate)
+        authorities = _paths(client_ca)
         values = {
             "certificate": certificates,
             "private_key": _paths(private_key) or certificates,
@@ -64,6 +74,9 @@ class SiteCertificate:
             "staple_file": () if staple_file is None else _paths(staple_file),
             "must_staple": must_staple,
             "protocols": None if protocols is None else tuple(name.encode() for name in protocols),
+            "client_ca": authorities,
+            # Whoever names a CA means it: what is left out never opens a site.
+            "client_auth": client_auth or ("require" if authorities else "off"),
         }
         for field, value in values.items():
             object.__setattr__(self, field, value)
@@ -78,7 +91,8 @@ class SiteCertificate:
     def files(self) -> tuple[Path, ...]:
         """Every file that a change of certificate would touch."""
         issuer = () if self.issuer is None else (self.issuer,)
-        return tuple(dict.fromkeys((*self.certificate, *self.private_key, *issuer)))
+        authorities = () if self.client_auth == "off" else self.client_ca
+        return tuple(dict.fromkeys((*self.certificate, *self.private_key, *issuer, *authorities)))
 
     def _check(self) -> None:
         count = len(self.certificate)
@@ -93,6 +107,14 @@ class SiteCertificate:
         if self.must_staple not in ("serve", "refuse"):
             problem = f"{self.must_staple!r} is no choice"
             raise OperatorError(self.where, problem, 'use "serve" or "refuse"', key="must_staple")
+        if self.client_auth not in ("off", "request", "require"):
+            problem = f"{self.client_auth!r} is no choice"
+            raise OperatorError(self.where, problem, 'use "off", "request" or "require"', key="client_auth")
+        if self.client_auth != "off" and not self.client_ca:
+            problem = f'is "{self.client_auth}", but no CA is named'
+            raise OperatorError(
+                self.where, problem, "name the PEM file of the clients' CA as client_ca", key="client_auth"
+            )
 
 
 def _paths(value: Paths) -> tuple[Path, ...]:
