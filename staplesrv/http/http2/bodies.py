@@ -85,7 +85,7 @@ class Incoming:
     __slots__ = ("_credit", "_held", "ended", "length", "moved", "paused", "received", "trailers", "window")
 
     def __init__(self, length: int | None, now: float) -> None:
-        self._held: deque[bytes] = deque()
+        self._held = bytearray()  # of pieces that are as small as clients like to make them
         self.length = length
         self.received = 0
         self.window = WINDOW
@@ -125,11 +125,15 @@ class Incoming:
 
     def hold(self, data: bytes) -> None:
         """Keep bytes until the application wants them."""
-        self._held.append(data)
+        self._held += data
 
     def next(self) -> bytes | None:
-        """Return bytes that were held; None where there are none, or the application does not want them."""
-        return self._held.popleft() if self._held and not self.paused else None
+        """Return the bytes that were held; None where there are none, or the application does not want them."""
+        if self.paused or not self._held:
+            return None
+        data = bytes(self._held)
+        self._held.clear()
+        return data
 
     def taken(self, size: int) -> int:
         """Take note that bytes are with the handler; returns how many more the client is to be told that it may send.
@@ -145,6 +149,6 @@ class Incoming:
 
     def drop(self) -> int:
         """Forget what is held; returns how many bytes that were."""
-        dropped = sum(map(len, self._held))
+        dropped = len(self._held)
         self._held.clear()
         return dropped

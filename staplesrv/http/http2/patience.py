@@ -10,7 +10,8 @@ FULL = 2_000
 PER_SECOND = 100
 
 CHEAP = 1
-"""A frame that asks for little and brings nothing: PING, PRIORITY, WINDOW_UPDATE, an empty DATA, an unknown type."""
+"""A frame that asks for little and brings nothing: PING, PRIORITY, WINDOW_UPDATE, GOAWAY, an empty DATA, an unknown
+type, a header block on a stream that is over."""
 
 SETTINGS = 5
 """An acknowledgement, and every stream's window to be changed."""

@@ -92,6 +92,7 @@ class Receiver:
             raise ConnectionFault(Code.PROTOCOL_ERROR)
         if len(payload) < _GOAWAY_SIZE:
             raise ConnectionFault(Code.FRAME_SIZE_ERROR)
+        self._patience.cost(patience.CHEAP)
         self._connection.leave()
 
     def _priority(self, _flags: int, number: int, payload: bytes) -> None:

@@ -40,6 +40,7 @@ class Sender:
         self._transport = transport
         self._patience = patience
         self._out: list[Piece] = []
+        self._collected = 0  # bytes of DATA in there
         self._collecting = False
         self._ready: deque[Stream] = deque()
         self._starved: dict[int, Stream] = {}  # ready but for the connection's window
@@ -59,14 +60,12 @@ class Sender:
     def end_turn(self) -> None:
         """Send DATA as far as it may go, and all else that was collected."""
         try:
-            written = 0
             while self._ready and not self.blocked:
                 stream = self._ready.popleft()
                 stream.queued = False
                 if not stream.over:
-                    written += self._send_frame(stream)
-                if written >= AT_ONCE:
-                    written = 0
+                    self._send_frame(stream)
+                if self._collected >= AT_ONCE:
                     self._flush()
         finally:
             self._collecting = False
@@ -88,7 +87,7 @@ class Sender:
     def _flush(self) -> None:
         if not self._out:
             return
-        out, self._out = self._out, []
+        out, self._out, self._collected = self._out, [], 0
         if self._closed:
             return
         data = b"".join(out)
@@ -153,10 +152,13 @@ class Sender:
 
     def take_window(self, stream: Stream, size: int) -> bool:
         """Tell whether a stream may send so much at once; it counts as sent then."""
+        if self._collected >= AT_ONCE:
+            self._flush()  # which may have the transport say that it is full
         if size > self.window or size > stream.window or self._ready or self.blocked:
             return False
         self.window -= size
         stream.window -= size
+        self._collected += size
         return True
 
     def ready(self, stream: Stream) -> None:
@@ -182,25 +184,26 @@ class Sender:
 
     # A round.
 
-    def _send_frame(self, stream: Stream) -> int:
-        """Send a stream's next frame, and its end where that is it; returns how many bytes of DATA that were."""
+    def _send_frame(self, stream: Stream) -> None:
+        """Send a stream's next frame, and its end where that is it."""
         outgoing = stream.outgoing
         if outgoing is None:
-            return 0
+            return
         most = min(self.window, stream.window, FRAME_SIZE)
         if outgoing.size and most <= 0:
             if stream.window > 0:
                 stream.queued = True
                 self._starved[stream.number] = stream
-            return 0
+            return
         pieces = outgoing.take(most)
         size = sum(map(len, pieces))
         self.window -= size
         stream.window -= size
         stream.sent += size
+        self._collected += size
         if outgoing.ended and not outgoing.size:
             self._send_end(stream, outgoing.trailers, pieces, size)
-            return size
+            return
         self._out.append(frames.head(size, DATA, 0, stream.number))
         self._out += pieces
         if outgoing.size:
@@ -209,7 +212,6 @@ class Sender:
         if not outgoing.size or size >= SHORT:
             self._patience.earn(SENT)
         stream.drained(room=outgoing.size <= LOW_WATER)
-        return size
 
     def _send_end(self, stream: Stream, trailers: Fields, pieces: list[Piece], size: int) -> None:
         if size or not trailers:

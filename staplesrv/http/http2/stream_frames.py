@@ -45,7 +45,7 @@ class StreamFrames:
         self._streams = connection.streams
         self._limits = connection.limits
         self._requests = RequestReader(connection.limits)
-        self._begun: tuple[int, int, list[bytes]] | None = None  # a header block: stream, flags, parts
+        self._begun: tuple[int, int, bytearray] | None = None  # a header block: stream, flags, what came of it
         self._skipped = range(0)
         self._window = WINDOW
         self._credit = 0
@@ -79,7 +79,7 @@ class StreamFrames:
         if flags & END_HEADERS:
             self._on_block(number, block, ended=bool(flags & END_STREAM))
         else:
-            self._begun = number, flags, [block]
+            self._begun = number, flags, bytearray(block)
             self._connection.wait()
 
     def continuation(self, flags: int, number: int, payload: bytes) -> None:
@@ -90,15 +90,15 @@ class StreamFrames:
         """
         if self._begun is None or self._begun[0] != number:
             raise ConnectionFault(Code.PROTOCOL_ERROR)
-        _, first_flags, parts = self._begun
-        parts.append(payload)
+        _, first_flags, block = self._begun
+        block += payload
         # Any number of empty ones would go into a block (CVE-2024-27316).
         self._patience.cost(patience.CHEAP)
-        if sum(map(len, parts)) > self._limits.headers:
+        if len(block) > self._limits.headers:
             raise ConnectionFault(Code.ENHANCE_YOUR_CALM)
         if flags & END_HEADERS:
             self._begun = None
-            self._on_block(number, b"".join(parts), ended=bool(first_flags & END_STREAM))
+            self._on_block(number, bytes(block), ended=bool(first_flags & END_STREAM))
 
     def _on_block(self, number: int, block: bytes, *, ended: bool) -> None:
         """Take a whole header block: a request's head, or trailers."""
@@ -127,6 +127,7 @@ class StreamFrames:
     def _on_trailers(self, number: int, block: bytes, *, ended: bool) -> None:
         stream = self._streams.get(number)
         if stream is None:
+            self._patience.cost(patience.CHEAP)
             self._requests.skip(block)
             self._on_closed(number)
             return

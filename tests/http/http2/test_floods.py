@@ -22,6 +22,7 @@ FLOODS: dict[str, bytes] = {
     "SETTINGS answers": raw(4, ACK, 0),
     "many settings": raw(4, 0, 0, (b"\0\4" + number32(1)) * 2000),
     "PRIORITY": raw(2, 0, 1001, number32(0) + b"\0"),
+    "GOAWAY": raw(7, 0, 0, bytes(8)),
     "unknown types": raw(99, 0, 0),
     "WINDOW_UPDATE": raw(8, 0, 0, number32(1)),
     "WINDOW_UPDATE of a stream": raw(8, 0, 1, number32(1)),
@@ -111,6 +112,18 @@ def test_continuation_without_end() -> None:
     assert client.goaway_code == CALM
     client = Client(Says())
     client.send_bytes(raw(1, END_STREAM, 1, client.block(GET)) + raw(9, 0, 1) * MANY)
+    assert client.goaway_code == CALM
+
+
+def test_header_blocks_on_a_stream_that_was_reset() -> None:
+    """Blocks that are read for the table's sake alone are not read without end."""
+    client = Client(Says())
+    client.request(1, POST, end=False)
+    assert client.reset_code(1) == 0
+    block = raw(1, WHOLE, 1, b"\x82" * 100)
+    client.send_bytes(block * 10)
+    assert not client.ended
+    client.send_bytes(block * MANY)
     assert client.goaway_code == CALM
 
 

@@ -100,6 +100,20 @@ def test_a_full_transport_gets_no_more_data() -> None:
     assert len(client.body(1)) == 2**20
 
 
+def test_what_was_asked_in_one_read_is_not_answered_in_one_write() -> None:
+    """A client that opens its windows and asks a thousand times at once has no more written than a socket takes."""
+    client = Client(big(16_384), {WINDOW: 2**30})
+    client.send(WindowUpdateFrame(0, 2**30))
+    client.wire.transport.slow = True
+    block = client.block(GET)
+    client.send_bytes(b"".join(raw(1, 5, number, block) for number in range(1, 201, 2)))
+    assert 65_536 < len(client.wire.transport.waiting) < 160_000
+    while client.wire.transport.waiting:
+        client.wire.transport.drain()
+    client.read()
+    assert all(len(client.body(number)) == 16_384 for number in range(1, 201, 2))
+
+
 def test_a_client_that_asks_and_does_not_read_is_not_read_either() -> None:
     """Heads of responses are under no window; they pile up for as long as one bound, and no longer."""
     client = Client(Says(Response(204)), {WINDOW: 2**30})
@@ -207,6 +221,18 @@ def test_starved_streams_that_are_given_up_are_forgotten() -> None:
     sender = client.wire.protocol._speaker.sender
     assert len(sender._starved) == 1
     assert not sender._ready
+
+
+def test_a_body_that_is_held_back_is_one_piece() -> None:
+    """What comes byte by byte meanwhile takes no more memory than it has bytes."""
+    application = Calls(lambda exchange: exchange.pause_body())
+    client = Client(application)
+    client.request(1, POST, end=False)
+    for _ in range(100):
+        client.send(data(1, b"xy"))
+    assert application.calls == []
+    application.exchange.resume_body()
+    assert application.calls == [("body", b"xy" * 100)]
 
 
 def test_uploads_do_not_starve_each_other() -> None:
