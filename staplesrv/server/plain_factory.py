@@ -30,7 +30,7 @@ class PlainFactory(HTTPFactory):
     def buildProtocol(self, addr: object) -> Any:
         """Make what one connection begins with; None closes it."""
         network = network_of(addr) if isinstance(addr, Address) else ""
-        if not self._connections.admit(network):
+        if not self._connections.admit(network, handshake=False):
             return None
         return _Entrance(self, addr, self._connections, partial(self._connections.release, network))
 

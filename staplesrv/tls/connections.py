@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from staplesrv.deadlines import Deadlines
+from staplesrv.rates import Rates
 from staplesrv.tls.limits import Limits
 from staplesrv.tls.lingering import LINGER_SECONDS, Lingering
 from staplesrv.tls.poller import poller_for
@@ -25,6 +26,8 @@ class Closed(StrEnum):
     CONNECTIONS = "too-many-connections"
     ADDRESS = "too-many-from-address"
     HANDSHAKES = "too-many-handshakes"
+    RATE = "handshake-rate"
+    """More handshakes a second than one address may begin."""
     DESCRIPTORS = "no-descriptors"
     """The process may open no more files."""
     PREAMBLE = "bad-preamble"
@@ -52,6 +55,7 @@ class Connections:
     Args:
         limits: What clients may take.
         clock: The reactor.
+        rates: Where handshakes are counted, if not in a table of its own.
 
     Attributes:
         limits: The same.
@@ -64,8 +68,10 @@ class Connections:
         poller: Watches their sockets.
     """
 
-    def __init__(self, limits: Limits, clock: IReactorTime) -> None:
+    def __init__(self, limits: Limits, clock: IReactorTime, rates: Rates | None = None) -> None:
         self.limits = limits
+        self._rate = limits.rate()
+        self._rates = rates or Rates(clock.seconds)
         self.poller = poller_for(clock)
         self.open = 0
         self.accepted = 0
@@ -83,11 +89,12 @@ class Connections:
         """Handshakes in progress, preambles included."""
         return len(self.opening)
 
-    def admit(self, network: str) -> bool:
+    def admit(self, network: str, *, handshake: bool = True) -> bool:
         """Let a new connection in, or count it as refused.
 
         Args:
             network: What `network_of` says of its address; empty where it has none.
+            handshake: It begins with one.
         """
         limits = self.limits
         from_there = self._by_network.get(network, 0)
@@ -97,6 +104,8 @@ class Connections:
             self.closed[Closed.HANDSHAKES] += 1
         elif from_there >= limits.connections_per_address and network:
             self.closed[Closed.ADDRESS] += 1
+        elif self._rate is not None and network and handshake and self._rates.take(network, self._rate):
+            self.closed[Closed.RATE] += 1
         else:
             self.open += 1
             self.accepted += 1

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from staplesrv.errors import OperatorError
+from staplesrv.rates import Rate
 
 WHERE = "[limits]"
 """What an `OperatorError` about a limit names as its place; whoever knows the file may name that instead."""
@@ -14,6 +16,9 @@ LONGEST_HANDSHAKE = 86_400.0
 
 READ_BUFFERS = range(4096, 16 * 1024 * 1024 + 1)
 """Bytes. Less makes many turns of one record (RFC 8446 §5.1: 16 KiB); more lets one client hold up the others."""
+
+COUNTS = ("connections", "connections_per_address", "handshakes")
+"""The limits that are numbers of connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,8 @@ class Limits:
         handshakes: In progress at once; each holds some 50 KiB of OpenSSL's memory.
         handshake_seconds: How long a handshake may take; a preamble before it has as much again.
         read_buffer: Bytes of plaintext that are read from one connection before it is another's turn.
+        handshake_rate: Handshakes a second from one address, or one /64; 0 for no limit.
+        handshake_burst: How many at once, after a while without any; 0 for what a second allows.
 
     Raises:
         OperatorError: a limit can't be used.
@@ -39,9 +46,11 @@ class Limits:
     handshakes: int = 32_768
     handshake_seconds: float = 10.0
     read_buffer: int = 65_536
+    handshake_rate: float = 0.0
+    handshake_burst: int = 0
 
     def __post_init__(self) -> None:
-        for key in ("connections", "connections_per_address", "handshakes"):
+        for key in COUNTS:
             # Without any nobody could connect, and the configuration is not the place to switch a server off.
             if not getattr(self, key) >= 1:
                 raise _bad(key, "is not above zero", "use a number of connections")
@@ -52,6 +61,28 @@ class Limits:
         if not READ_BUFFERS.start <= self.read_buffer < READ_BUFFERS.stop:
             advice = f"use from {READ_BUFFERS.start} to {READ_BUFFERS.stop - 1} bytes"
             raise _bad("read_buffer", "is out of range", advice)
+        self.rate()
+
+    def rate(self) -> Rate | None:
+        """Return how often one address may begin a handshake; None for no limit."""
+        return Rate.of(self.handshake_rate, self.handshake_burst, where=WHERE, kind="handshake")
+
+    def shared(self, workers: int) -> Limits:
+        """Return what each of so many processes may let in: its part of what is counted, rounded up.
+
+        Rates stay: processes that were forked from one share the buckets.
+        """
+        counts: dict[str, Any] = {key: -(-getattr(self, key) // workers) for key in COUNTS}
+        return replace(self, **counts)
+
+    def part(self, workers: int) -> Limits:
+        """Return one worker's part of the limits that are for all together; rounded up, so that none has nothing."""
+        return replace(
+            self,
+            connections=-(-self.connections // workers),
+            connections_per_address=-(-self.connections_per_address // workers),
+            handshakes=-(-self.handshakes // workers),
+        )
 
 
 def _bad(key: str, problem: str, advice: str) -> OperatorError:

@@ -48,9 +48,21 @@ def test_requests_are_answered() -> None:
     assert transport.value().endswith(b"hello")
 
 
+def test_connections_can_be_found_and_ended() -> None:
+    """As those with TLS can, when the server stops."""
+    connections = Connections(Limits(), Clock())
+    made = factory(connections).buildProtocol(CLIENT)
+    transport = connected(made)
+    connections.abort()
+    assert transport.disconnected
+    made.connectionLost(Failure(ConnectionDone()))  # type: ignore[no-untyped-call]
+    assert not connections.members
+
+
 def test_clients_are_held_to_the_limits() -> None:
     """In all, and each address; there is room again when a connection ends."""
-    connections = Connections(Limits(connections=2, connections_per_address=1), Clock())
+    limits = Limits(connections=2, connections_per_address=1, handshake_rate=0.001)
+    connections = Connections(limits, Clock())
     serving = factory(connections)
     first = serving.buildProtocol(CLIENT)
     connected(first)

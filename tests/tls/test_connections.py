@@ -12,6 +12,7 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone, Connection
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from staplesrv.rates import Rates
 from staplesrv.tls.connections import Closed, Connections, spoke_http
 from staplesrv.tls.limits import Limits
 
@@ -53,6 +54,36 @@ def test_so_many_connections_of_one_address(clock: Clock) -> None:
     assert connections.closed == {Closed.ADDRESS: 1}
     connections.release("a")
     assert connections.admit("a")
+
+
+def test_so_many_handshakes_a_second_of_one_address(clock: Clock) -> None:
+    """A burst, then the rate; others have their own, and who has no address has none. Without TLS there are none."""
+    connections = Connections(Limits(handshake_rate=2, handshake_burst=3), clock)
+    assert [connections.admit("a") for _ in range(5)] == [True, True, True, False, False]
+    assert connections.closed == {Closed.RATE: 2}
+    assert connections.admit("b")
+    assert all(connections.admit("") for _ in range(10))
+    assert connections.admit("a", handshake=False)
+    clock.advance(0.5)
+    assert [connections.admit("a") for _ in range(2)] == [True, False]
+    connections.release("a")
+
+
+def test_who_is_turned_away_for_another_reason_has_made_no_handshake(clock: Clock) -> None:
+    """The rate counts what was let in."""
+    connections = Connections(Limits(connections_per_address=1, handshake_rate=0.001, handshake_burst=2), clock)
+    assert [connections.admit("a") for _ in range(5)] == [True, False, False, False, False]
+    connections.release("a")
+    assert connections.admit("a")
+    assert connections.closed == {Closed.ADDRESS: 4}
+
+
+def test_a_rate_is_shared_by_those_who_share_the_buckets(clock: Clock) -> None:
+    """As the processes that were forked from one do."""
+    rates = Rates(clock.seconds)
+    limits = Limits(handshake_rate=1, handshake_burst=3)
+    first, second = Connections(limits, clock, rates), Connections(limits, clock, rates)
+    assert [first.admit("a"), second.admit("a"), first.admit("a"), second.admit("a")] == [True, True, True, False]
 
 
 def test_what_has_no_address_is_limited_as_a_whole_alone(clock: Clock) -> None:

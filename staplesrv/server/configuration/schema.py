@@ -20,6 +20,8 @@ Switch = Annotated[bool, Meta(description="true or false")]
 Seconds = Annotated[float, Meta(description="a number of seconds")]
 Count = Annotated[int, Meta(description="a number of bytes")]
 Connections = Annotated[int, Meta(description="a number of connections")]
+PerSecond = Annotated[float, Meta(description="a number a second")]
+Burst = Annotated[int, Meta(description="a number of them at once")]
 Networks = Annotated[list[str], Meta(description="a list of addresses and networks")]
 Port = Annotated[int, Meta(description="a port number")]
 Patterns = Annotated[dict[str, str], Meta(description='a table of pattern = "value"')]
@@ -158,6 +160,8 @@ class LimitsTable(msgspec.Struct, kw_only=True):
     connections_per_address: Connections | None = None
     handshakes: Connections | None = None
     handshake_seconds: Seconds | None = None
+    handshake_rate: PerSecond | None = None
+    handshake_burst: Burst | None = None
     read_buffer: Count | None = None
 
 

@@ -21,6 +21,8 @@ connections_per_address = 2000
 handshakes = 300
 handshake_seconds = 2.5
 read_buffer = 16384
+handshake_rate = 2
+handshake_burst = 9
 """
 
 
@@ -36,7 +38,7 @@ def test_an_empty_table_is_the_defaults() -> None:
 
 def test_every_limit_can_be_set() -> None:
     """Whether one makes another one pointless is the operator's business."""
-    assert read(ALL) == Limits(1000, 2000, 300, 2.5, 16384)
+    assert read(ALL) == Limits(1000, 2000, 300, 2.5, 16384, 2, 9)
 
 
 def test_every_limit_has_a_key() -> None:
@@ -55,6 +57,13 @@ def test_every_limit_has_a_key() -> None:
         ("handshake_seconds = nan", "handshake_seconds: is out of range; use above 0 and at most 86400 seconds"),
         ("handshake_seconds = '10s'", "handshake_seconds: is '10s'; give a number of seconds"),
         ("read_buffer = 100", "read_buffer: is out of range; use from 4096 to 16777216 bytes"),
+        ("handshake_rate = '1/s'", "handshake_rate: is '1/s'; give a number a second"),
+        (
+            "handshake_rate = inf",
+            "handshake_rate: is out of range; use from 0.001 to 1000000 a second, or 0 for no limit",
+        ),
+        ("handshake_burst = 2.5", "handshake_burst: is 2.5; give a number of them at once"),
+        ("handshake_burst = 2", "handshake_burst: says nothing without handshake_rate; give both"),
         ("read_bufer = 65536", "read_bufer: unknown key; did you mean read_buffer?"),
         ("timeout = 5", "timeout: does not belong here; move it into [staples]"),
     ],
