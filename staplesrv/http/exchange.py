@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Protocol
 
+from staplesrv.http.client_certificate import ClientCertificate
 from staplesrv.http.fields import Fields
 from staplesrv.http.request import Request
 from staplesrv.http.response import Response, field_lines
@@ -62,6 +63,14 @@ class Connection(Protocol):
     @property
     def staple(self) -> str:
         """What became of the staple: `stapled`, `resumed`, `not-asked`, or `missing:` and why; empty without TLS."""
+
+    @property
+    def asked_for_certificate(self) -> bool:
+        """Whether the handshake asked the client for a certificate."""
+
+    @property
+    def client_certificate(self) -> ClientCertificate | None:
+        """The one that it showed, which is verified; None where it showed none."""
 
 
 class Handler(Protocol):

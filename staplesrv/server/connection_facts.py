@@ -7,6 +7,8 @@ from typing import Any
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress
 
+from staplesrv.http.client_certificate import ClientCertificate
+from staplesrv.server.client_certificate import read_certificate
 from staplesrv.tls.connection import ServerConnection
 from staplesrv.tls.live_site import LiveSite
 
@@ -21,13 +23,14 @@ class ConnectionFacts:
         route: Where the last request of this connection was led to, for the next one; the router's own.
     """
 
-    __slots__ = ("_handle", "_transport", "route")
+    __slots__ = ("_certificate", "_handle", "_transport", "route")
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
         handle = getattr(transport, "getHandle", _nothing)()
         # Kept: the transport lets go of it when the connection ends, and who writes logs asks after that.
         self._handle: ServerConnection | None = handle if isinstance(handle, ServerConnection) else None
+        self._certificate: ClientCertificate | None = None
         self.route: Any = None
 
     @property
@@ -89,6 +92,24 @@ class ConnectionFacts:
     def staple(self) -> str:
         """What became of the staple."""
         return "" if self._handle is None else self._handle.outcome or ""
+
+    @property
+    def asked_for_certificate(self) -> bool:
+        """Whether the handshake asked the client for a certificate."""
+        return self._handle is not None and self._handle.asks
+
+    @property
+    def shows_certificate(self) -> bool:
+        """Whether it showed one."""
+        return self._handle is not None and self._handle.asks and self._handle.get_peer_certificate() is not None
+
+    @property
+    def client_certificate(self) -> ClientCertificate | None:
+        """The one that it showed; read once."""
+        if self._certificate is None and self._handle is not None and self._handle.asks:
+            der = self._handle.peer_der
+            self._certificate = None if der is None else read_certificate(der)
+        return self._certificate
 
 
 def _nothing() -> None:

@@ -133,9 +133,19 @@ class Hosts:
         Args:
             connection: The facts, once the handshake is over.
         """
-        site = cast("ConnectionFacts", connection).site
+        facts = cast("ConnectionFacts", connection)
+        site = facts.site
         behind = None if site is None else self.sites.get(site.loaded.certificate)
-        return None if behind is None or behind.tunnel is None else behind.tunnel(connection)
+        if site is None or behind is None or behind.tunnel is None or not self._still_wanted(site, facts):
+            return None
+        return cast("IProtocolFactory", behind.tunnel(connection))
+
+    def _still_wanted(self, site: LiveSite, facts: ConnectionFacts) -> bool:
+        """Whether a handshake's site would ask its client for the same still; a reload may have come in between."""
+        if site.client is None:
+            return True  # else it would be another site to whoever has looked it up by what the operator says of it
+        table = self._front.table
+        return table is not None and _was_asked(table.find(facts.server_name), facts)
 
     def logged(self, application: Application) -> Application:
         """Return an application whose exchanges are in the access log, beside those of the sites."""
@@ -145,12 +155,15 @@ class Hosts:
         table = self._table
         if table is None:
             return _NOTHING
-        site = None if host is None else table.named(host)
+        named = None if host is None else table.named(host)
         # RFC 9110 §15.5.20: HTTP/2 clients send requests for every name of a certificate down one connection, whose
         # staple says nothing of other certificates. For a name that is nobody's the first site is there in any case.
-        if site is not None and not _was_shown(site, facts):
+        if named is not None and not _was_shown(named, facts):
             return _ELSEWHERE
-        behind = self.sites.get((site or table.sites[0]).loaded.certificate, _NOTHING)
+        site = named or table.sites[0]
+        if not _was_asked(site, facts):
+            return _ELSEWHERE
+        behind = self.sites.get(site.loaded.certificate, _NOTHING)
         return behind if behind.tunnel is None else _ELSEWHERE
 
 
@@ -161,6 +174,19 @@ def _was_shown(site: LiveSite, facts: ConnectionFacts) -> bool:
         return True
     # By the files: a connection may be older than the last reload.
     return site.loaded.certificate.certificate == shown.loaded.certificate.certificate
+
+
+def _was_asked(site: LiveSite, facts: ConnectionFacts) -> bool:
+    """Whether the handshake asked its client for just the certificates that a site wants of its clients now.
+
+    By the handshake's own site, whatever the client named or named not. A reload may have changed what it wants since.
+    """
+    shown = facts.site
+    asked = None if shown is None else shown.client
+    if asked != site.client:
+        return False
+    # The handshake would have failed without one: this is here so that no fault elsewhere opens a site.
+    return asked is None or not asked.required or facts.shows_certificate
 
 
 def _host(authority: bytes) -> bytes | None:

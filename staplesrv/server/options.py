@@ -29,6 +29,8 @@ _SITE_KEYS = (
     "responder",
     "staple_file",
     "must_staple",
+    "client_ca",
+    "client_auth",
 )
 
 
@@ -50,6 +52,8 @@ class Options(usage.Options):
         ("responder", None, None, "URL to ask instead of the certificate's own; empty: never ask."),
         ("issuer", None, None, "PEM file with the issuer, if it is not in the certificate's file."),
         ("must-staple", None, None, "Without a staple: serve (the default), or refuse handshakes."),
+        ("client-ca", None, None, "PEM file with the CA whose certificates clients must show."),
+        ("client-auth", None, None, "With --client-ca: require a certificate (the default), request one, or off."),
         ("tls", None, None, "Mozilla's name for versions and ciphers: intermediate (the default), or modern."),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 if TYPE_CHECKING:
     from staplesrv.tls.live_site import LiveSite
@@ -50,6 +50,12 @@ class ServerConnection(SSL.Connection):
         super().do_handshake()
         self.check()
         self.count()
+
+    @property
+    def peer_der(self) -> bytes | None:
+        """DER of the certificate that the client showed; None where it showed none."""
+        shown = self.get_peer_certificate()
+        return None if shown is None else crypto.dump_certificate(crypto.FILETYPE_ASN1, shown)
 
     def check(self) -> None:
         """Have a finished handshake fail after all, if it was refused.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from staplesrv.http.client_certificate import ClientCertificate
 from staplesrv.http.exchange import Application, Exchange, Handler
 from staplesrv.http.fields import Fields
 from staplesrv.http.request import Request
@@ -23,6 +24,8 @@ class FakeConnection:
     group: str = "X25519"
     alpn: bytes = b"http/1.1"
     staple: str = "stapled"
+    asked_for_certificate: bool = False
+    client_certificate: ClientCertificate | None = None
 
 
 def request(target: bytes = b"/", method: bytes = b"GET", fields: Fields = (), **others: object) -> Request:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from staplesrv.tls.client_policy import ClientPolicy
 from staplesrv.tls.site import SiteCertificate
 
 
@@ -23,8 +24,9 @@ class FakeSite:
     names: tuple[str, ...]
     implied_names: tuple[str, ...] = ()
     where: str = "fake"
+    client: ClientPolicy | None = None
 
 
-def fake_site(*names: str, file: str = "") -> FakeSite:
+def fake_site(*names: str, file: str = "", client: ClientPolicy | None = None) -> FakeSite:
     """A site with these names, and the certificate file of its first name unless another is given."""
-    return FakeSite(FakeLoaded(SiteCertificate(Path(file or names[0]), names=names)), names)
+    return FakeSite(FakeLoaded(SiteCertificate(Path(file or names[0]), names=names)), names, client=client)

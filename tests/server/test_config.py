@@ -225,6 +225,13 @@ def test_a_mistake_in_the_file_is_one_line(refuse: Refuse, text: str, said: str)
         ('responder = "ftp://a/"', "responder: 'ftp://a/': is neither http nor https; give an http or https URL"),
         ('responder = "http://"', "responder: 'http://': has no host; give an http or https URL"),
         ('must_staple = "yes"', 'must_staple: is \'yes\'; give "serve" or "refuse"'),
+        ('client_auth = "yes"', 'client_auth: is \'yes\'; give "off", "request" or "require"'),
+        (
+            'client_auth = "require"',
+            """client_auth: is "require", but no CA is named; name the PEM file of the clients' CA as client_ca""",
+        ),
+        ("client_ca = []", "client_ca: is empty; give the path of a file"),
+        ('client_ca = "none.pem"', "client_ca: none.pem: does not exist; check the path"),
         ('certificat = "a"', "certificat: unknown key; did you mean certificate?"),
         ('proxy = "http://a"', "proxy: static is there too; keep one of them"),
         ("max_body = -1", "max_body: is negative; give a number of bytes, or 0 for no limit"),

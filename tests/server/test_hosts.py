@@ -16,6 +16,7 @@ from staplesrv.http.access_log import AccessLog
 from staplesrv.http.exchange import FieldLines
 from staplesrv.http.response import Response
 from staplesrv.server.hosts import Behind, Hosts, Page
+from staplesrv.tls.client_policy import ClientPolicy
 from staplesrv.tls.sni import SiteTable
 
 
@@ -25,6 +26,7 @@ class Facts(FakeConnection):
 
     site: FakeSite | None = None
     route: Any = None
+    shows_certificate: bool = False
 
 
 @dataclass
@@ -198,3 +200,97 @@ def test_a_tunnel_s_site_has_no_answer_to_requests(world: World) -> None:
     """They came on a connection for another site."""
     world.hosts.sites = {FIRST.loaded.certificate: Behind(A.application, tunnel=lambda _: Factory())}
     assert world.ask(b"a.example") == 421
+
+
+STAFF, GUESTS = ClientPolicy(True, (b"staff",)), ClientPolicy(False, (b"staff",))
+
+
+class TestClientCertificates:
+    """RFC 9110 §15.5.20: a site that wants other certificates of its clients than the handshake has asked for."""
+
+    def world(self, *sites: FakeSite) -> World:
+        """Sites with one certificate, which share connections but for that; the pages are their first names."""
+        world = World(FakeFront(SiteTable(sites)))
+        world.hosts.sites = {
+            site.loaded.certificate: Behind(Page(Response(200, (), site.names[0].encode()))) for site in sites
+        }
+        return world
+
+    def ask(self, world: World, host: bytes, shown: FakeSite | None, **facts: Any) -> bytes | int:
+        """Ask on a connection that the handshake has led to a site."""
+        world.connection = Facts(site=shown, **facts)
+        return world.again(host)
+
+    @pytest.mark.parametrize("first", [True, False])
+    @pytest.mark.parametrize("server_name", [b"open", None])
+    @pytest.mark.parametrize("host", [b"guarded", b"GUARDED.:443"])
+    def test_no_host_leads_to_a_guarded_site(self, host: bytes, server_name: bytes | None, *, first: bool) -> None:
+        """From a handshake for another site, or without TLS; whatever server name the client sent, or none."""
+        open_, guarded = fake_site("open", file="one"), fake_site("guarded", file="one", client=STAFF)
+        world = self.world(*((guarded, open_) if first else (open_, guarded)))
+        for shown in (open_, None):
+            assert self.ask(world, host, shown, server_name=server_name) == 421
+            # Not even with a certificate: it was verified by nobody, or for another site.
+            assert self.ask(world, host, shown, server_name=server_name, shows_certificate=True) == 421
+        assert self.ask(world, host, guarded, server_name=server_name, shows_certificate=True) == b"guarded"
+
+    @pytest.mark.parametrize("host", [b"nobody", b"192.0.2.1", b"", b"[::1]"])
+    def test_an_unknown_host_does_not_lead_to_it_either(self, host: bytes) -> None:
+        """Where the default site is guarded; and a guarded connection does not lead to an open one."""
+        open_, guarded = fake_site("open", file="one"), fake_site("guarded", file="one", client=STAFF)
+        assert self.ask(self.world(guarded, open_), host, open_) == 421
+        assert self.ask(self.world(guarded, open_), host, guarded, shows_certificate=True) == b"guarded"
+        assert self.ask(self.world(open_, guarded), host, guarded, shows_certificate=True) == 421
+
+    def test_other_demands(self) -> None:
+        """Certificates that were asked for and not required, or of other CAs, open no site that requires them."""
+        guarded = fake_site("guarded", file="one", client=STAFF)
+        others = [
+            fake_site("asks", file="one", client=GUESTS),
+            fake_site("other", file="one", client=ClientPolicy(True, (b"other",))),
+            fake_site("both", file="one", client=ClientPolicy(True, (b"staff", b"other"))),
+        ]
+        world = self.world(guarded, *others)
+        for other in others:
+            assert self.ask(world, b"guarded", other, shows_certificate=True) == 421
+            assert self.ask(world, other.names[0].encode(), guarded, shows_certificate=True) == 421
+
+    def test_the_same_demands(self) -> None:
+        """They let in the same clients, so that a connection serves both."""
+        one, two = (fake_site(name, file="one", client=ClientPolicy(True, (b"staff",))) for name in ("one", "two"))
+        assert self.ask(self.world(one, two), b"two", one, shows_certificate=True) == b"two"
+
+    def test_a_required_certificate_that_is_not_there(self) -> None:
+        """The handshake can't have come to its end; if it has, by a fault, the site stays closed."""
+        guarded = fake_site("guarded", client=STAFF)
+        assert self.ask(self.world(guarded), b"guarded", guarded) == 421
+        asks = fake_site("asks", client=GUESTS)
+        assert self.ask(self.world(asks), b"asks", asks) == b"asks"
+
+    def test_a_reload_closes_connections_of_before(self) -> None:
+        """Those that the site has let in by another CA, or without asking; a remembered way does not hold any more."""
+        before = fake_site("guarded", client=ClientPolicy(True, (b"old",)))
+        world = self.world(before)
+        assert self.ask(world, b"guarded", before, shows_certificate=True) == b"guarded"
+        world.front.table = SiteTable((fake_site("guarded", client=STAFF),))
+        assert world.again(b"guarded") == 421
+        open_ = fake_site("guarded")
+        world.front.table = SiteTable((open_,))
+        assert self.ask(world, b"guarded", open_) == b"guarded"
+        world.front.table = SiteTable((fake_site("guarded", client=STAFF),))
+        assert world.again(b"guarded") == 421
+
+    def test_a_tunnel(self) -> None:
+        """It takes connections that its site has let in, and whose demands are the same still."""
+        made = Factory()
+        before = fake_site("guarded", client=ClientPolicy(True, (b"old",)))
+        world = self.world(before)
+        world.hosts.sites = {before.loaded.certificate: Behind(A.application, tunnel=lambda _: made)}
+        facts = Facts(site=before, server_name=b"guarded", shows_certificate=True)
+        assert world.hosts.tunnel(facts) is made
+        assert world.hosts.tunnel(Facts(site=before, server_name=b"guarded")) is None
+        assert world.hosts.tunnel(Facts(site=fake_site("open"), server_name=b"guarded")) is None
+        world.front.table = SiteTable((fake_site("guarded", client=STAFF),))
+        assert world.hosts.tunnel(facts) is None
+        world.front.table = None
+        assert world.hosts.tunnel(facts) is None

@@ -14,6 +14,7 @@ from tls.world import World, meet
 from staplesrv.errors import OperatorError
 from staplesrv.testing import CertificateAuthority, Leaf
 from staplesrv.tls.client_policy import ClientPolicy, parse_policy
+from staplesrv.tls.context import base_context
 from staplesrv.tls.connection import ServerConnection
 from staplesrv.tls.context_factory import ContextFactory
 from staplesrv.tls.front import Front
@@ -448,6 +449,16 @@ class TestBaseContext:
         client.set_tlsext_host_name(b"guarded.example")
         with pytest.raises(SSL.Error):
             meet(client, SSL.Connection(context))
+
+    def test_a_context_that_was_made_before(self, world: World, openssl: Calls, clients: CertificateAuthority) -> None:
+        """It waits until sessions are resumed, as it is the one with the keys that other processes have, too."""
+        scene = Scene(world, openssl, policy(clients))
+        made = base_context("modern")
+        front = Front(wall_clock=world.wall, openssl=openssl, contexts={"modern": made})
+        front.table = SiteTable((scene.open, scene.guarded))
+        assert front.base("modern").context is not made
+        front.table = SiteTable((scene.open,))
+        assert front.base("modern").context is made
 
     def test_new_keys_leave_it_as_it_is(self, world: World, openssl: Calls, clients: CertificateAuthority) -> None:
         """After a renewal there are no sessions either."""

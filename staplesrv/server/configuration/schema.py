@@ -84,6 +84,10 @@ class SiteTable(msgspec.Struct, kw_only=True):
     responder: URL | None = None
     staple_file: Files | None = None
     must_staple: Annotated[Literal["serve", "refuse"], Meta(description='"serve" or "refuse"')] = "serve"
+    client_ca: Files | None = None
+    client_auth: (
+        Annotated[Literal["off", "request", "require"], Meta(description='"off", "request" or "require"')] | None
+    ) = None
 
 
 class FilesTable(msgspec.Struct, kw_only=True):

@@ -56,7 +56,7 @@ class Site:
 
     def explain(self, error: OperatorError) -> OperatorError | None:
         """Say which key of this site an error is about that names one of its files; None where it names none."""
-        for key in ("certificate", "private_key", "issuer", "staple_file"):
+        for key in ("certificate", "private_key", "issuer", "staple_file", "client_ca"):
             value = getattr(self.certificate, key)
             if error.where in map(str, value if isinstance(value, tuple) else (value,)):
                 problem = f"{error.where}: {error.problem}"
@@ -102,6 +102,7 @@ def _certificate(table: SiteTable, place: Place, base: Path) -> SiteCertificate:
     private_key = _files(table.private_key, "private_key", place, base)
     issuer = _files(table.issuer, "issuer", place, base)
     staple_file = _files(table.staple_file, "staple_file", place, base, may_be_missing=True)
+    client_ca = _files(table.client_ca, "client_ca", place, base)
     names = _names(table.names, place)
     responder = _responder(table.responder, place)
     protocols = _protocols(table, place)
@@ -115,9 +116,11 @@ def _certificate(table: SiteTable, place: Place, base: Path) -> SiteCertificate:
             staple_file=staple_file,
             must_staple=table.must_staple,
             protocols=protocols,
+            client_ca=client_ca,
+            client_auth=table.client_auth,
         )
     except OperatorError as error:
-        # Numbers of files that don't agree.
+        # Numbers of files that don't agree, or keys that don't go together.
         raise place.error(error.key, error.problem, error.advice) from error
 
 
