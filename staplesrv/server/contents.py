@@ -36,6 +36,7 @@ from staplesrv.server.configuration.site import Site
 from staplesrv.server.daemon_threads import daemon_pool
 from staplesrv.server.hosts import NO_HTTP, Behind
 from staplesrv.server.named_code import find_resource, find_wsgi, make_resource
+from staplesrv.server.request_rate import RequestRate
 from staplesrv.tls.poller import poller_for
 from staplesrv.tls.site import SiteCertificate
 
@@ -115,7 +116,9 @@ class Contents:
     def _behind(self, site: Site) -> Behind:
         if isinstance(site.content, TunnelEnd):
             return Behind(NO_HTTP, tunnel=self._tunnel(site.content).factory)
-        return Behind(self._application(site), FieldLines(site.fields) if site.fields else NO_FIELDS, site.max_body)
+        rate = None if site.request_rate is None else RequestRate(site.place.label, site.request_rate)
+        added = FieldLines(site.fields) if site.fields else NO_FIELDS
+        return Behind(self._application(site), added, site.max_body, rate=rate)
 
     def _application(self, site: Site) -> Application:
         if isinstance(site.content, Resource | WsgiCallable):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, cast
 
 from twisted.internet.interfaces import IProtocolFactory
 
+from staplesrv import sources
 from staplesrv.http.access_log import AccessLog
 from staplesrv.http.authority import split
 from staplesrv.http.exchange import NO_FIELDS, Application, Connection, Exchange, FieldLines, Handler
 from staplesrv.http.pages import page
 from staplesrv.http.response import Response
+from staplesrv.rates import Rates
 from staplesrv.server.connection_facts import ConnectionFacts
+from staplesrv.server.request_rate import Paced, RequestRate
+from staplesrv.tls.addresses import network_of_host
 from staplesrv.tls.live_site import LiveSite
 from staplesrv.tls.site import SiteCertificate
 from staplesrv.tls.sni import SiteTable
@@ -58,12 +63,14 @@ class Behind:
         added: Fields of every response.
         body_limit: Bytes of a request's body; None for no limit.
         tunnel: Takes whole connections instead, where the site is no HTTP.
+        rate: How often one address may ask; None for no limit.
     """
 
     application: Application
     added: FieldLines = NO_FIELDS
     body_limit: int | None = None
     tunnel: MakeTunnel | None = None
+    rate: RequestRate | None = None
 
 
 NO_HTTP = Page(page(MISDIRECTED))
@@ -99,11 +106,21 @@ class Hosts:
         front: Tells which sites there are.
         sites: What is behind each; replaced as a whole by a reload.
         access_log: Told of every exchange.
+        rates: Where requests are counted that are limited, if not in a table of its own.
+
+    Attributes:
+        refused: How many requests were too much for a site's rate, by site.
     """
 
     def __init__(
-        self, front: Front, sites: Mapping[SiteCertificate, Behind], access_log: AccessLog | None = None
+        self,
+        front: Front,
+        sites: Mapping[SiteCertificate, Behind],
+        access_log: AccessLog | None = None,
+        rates: Rates | None = None,
     ) -> None:
+        self.refused: Counter[str] = Counter()
+        self._rates = rates or Rates(sources.monotonic)
         self._front = front
         self.sites = sites
         self._access_log = access_log
@@ -119,13 +136,21 @@ class Hosts:
             self._table, self._sites, self._era = self._front.table, self.sites, object()
         route: _Route | None = facts.route
         if route is None or route.authority != authority or route.era is not self._era:
-            route = facts.route = _Route(authority, self._era, self._find(_host(authority), facts))
+            route = facts.route = _Route(authority, self._era, self._lead(authority, facts))
         behind = route.behind
         exchange.added = behind.added
         exchange.body_limit = behind.body_limit
         if self._access_log is not None:
             self._access_log.begin(exchange)
         return behind.application.handle(exchange)
+
+    def _lead(self, authority: bytes, facts: ConnectionFacts) -> Behind:
+        """Find what answers one connection's requests, which is held to the site's rate if it has one."""
+        behind = self._find(_host(authority), facts)
+        network = "" if behind.rate is None else network_of_host(facts.client[0])
+        if behind.rate is None or not network:
+            return behind
+        return replace(behind, application=Paced(behind.application, self._rates, network, behind.rate, self.refused))
 
     def tunnel(self, connection: Any) -> IProtocolFactory | None:
         """Return what takes a whole connection, where its site is no HTTP; by the handshake's server name.

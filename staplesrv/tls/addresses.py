@@ -37,9 +37,11 @@ def network_of(address: Address) -> str:
     Returns:
         Any text that is equal for equal clients; empty for a UNIX socket, which has no addresses to tell apart.
     """
-    if isinstance(address, UNIXAddress):
-        return ""
-    host = address.host
+    return "" if isinstance(address, UNIXAddress) else network_of_host(address.host)
+
+
+def network_of_host(host: str) -> str:
+    """Return what the limits take for one client, of an IP address in text; of an empty one nothing."""
     if ":" not in host:
         return host
     packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])

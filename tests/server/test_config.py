@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from staplesrv.errors import OperatorError
+from staplesrv.rates import Rate
 from staplesrv.server.config import Configuration, build, load
 from staplesrv.server.configuration.access_log_table import AccessLogSettings
 from staplesrv.server.configuration.content import Folder, Resource
@@ -107,6 +108,8 @@ def test_everything_at_once(read: Read, tmp_path: Path) -> None:
         static = "www"
         responder = ""
         max_body = 0
+        request_rate = 2.5
+        request_burst = 20
         [sites.headers]
         Strict-Transport-Security = "max-age=63072000"
         [[listeners]]
@@ -134,6 +137,7 @@ def test_everything_at_once(read: Read, tmp_path: Path) -> None:
     assert first.content == Resource("package.module:attribute")
     assert second.fields == ((b"Strict-Transport-Security", b"max-age=63072000"),)
     assert second.max_body is None
+    assert (first.request_rate, second.request_rate) == (None, Rate(2.5, 20))
     assert got.access_log == AccessLogSettings(tmp_path / "access.log", "json")
     assert second.certificate.private_key == second.certificate.certificate
     assert second.certificate.responder == ""
@@ -224,6 +228,9 @@ def test_a_mistake_in_the_file_is_one_line(refuse: Refuse, text: str, said: str)
         ("names = []", "names: is empty; name a host, or leave the key out: then the certificate's names count"),
         ('responder = "ftp://a/"', "responder: 'ftp://a/': is neither http nor https; give an http or https URL"),
         ('responder = "http://"', "responder: 'http://': has no host; give an http or https URL"),
+        ("request_rate = -1", "request_rate: is out of range; use from 0.001 to 1000000 a second, or 0 for no limit"),
+        ("request_rate = '1/s'", "request_rate: is '1/s'; give a number a second"),
+        ("request_burst = 5", "request_burst: says nothing without request_rate; give both"),
         ('must_staple = "yes"', 'must_staple: is \'yes\'; give "serve" or "refuse"'),
         ('client_auth = "yes"', 'client_auth: is \'yes\'; give "off", "request" or "require"'),
         (

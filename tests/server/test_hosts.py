@@ -15,7 +15,9 @@ from twisted.internet.protocol import Factory
 from staplesrv.http.access_log import AccessLog
 from staplesrv.http.exchange import FieldLines
 from staplesrv.http.response import Response
+from staplesrv.rates import Rate
 from staplesrv.server.hosts import Behind, Hosts, Page
+from staplesrv.server.request_rate import RequestRate
 from staplesrv.tls.client_policy import ClientPolicy
 from staplesrv.tls.sni import SiteTable
 
@@ -112,6 +114,36 @@ def test_a_client_that_named_no_server_asks_for_what_it_likes(world: World) -> N
     """It took whatever certificate came."""
     world.connection = Facts(site=FIRST, server_name=None)
     assert world.again(b"b.example") == b"b"
+
+
+def test_an_address_is_held_to_a_site_s_rate(world: World) -> None:
+    """Over all of its connections, after a reload too; other sites and other addresses have their own."""
+    rate = RequestRate("a", Rate(0.001, 3))
+    limited = Behind(A.application, rate=rate)
+    world.hosts.sites = {FIRST.loaded.certificate: limited, SECOND.loaded.certificate: B}
+    assert [world.again(b"a.example") for _ in range(2)] == [b"a", b"a"]
+    world.hosts.sites = {FIRST.loaded.certificate: Behind(A.application, rate=rate), SECOND.loaded.certificate: B}
+    assert [world.ask(b"www.a.example") for _ in range(2)] == [b"a", 429]
+    assert world.hosts.refused == {"a": 1}
+    assert world.again(b"b.example") == b"b"
+    world.connection = Facts(client=("2001:db8::1", 1))
+    assert [world.again(b"a.example") for _ in range(3)] == [b"a"] * 3
+    world.connection = Facts(client=("2001:db8::2", 1))
+    assert world.again(b"a.example") == 429
+    world.connection = Facts(client=("", 0))
+    assert [world.again(b"a.example") for _ in range(5)] == [b"a"] * 5
+
+
+def test_what_is_refused_is_in_the_access_log(world: World) -> None:
+    """With the site's own fields, as every answer of it."""
+    lines: list[bytes] = []
+    added = FieldLines(((b"X", b"y"),))
+    world = World(access_log=AccessLog(lines.append, wall_clock=lambda: 0.0))
+    limited = Behind(A.application, added, rate=RequestRate("a", Rate(0.001, 1)))
+    world.hosts.sites = {FIRST.loaded.certificate: limited}
+    world.again(b"a.example")
+    exchange, status = world.exchange(b"a.example")
+    assert (status, exchange.added) == (429, added)
 
 
 def test_two_sites_with_one_certificate_share_connections() -> None:

@@ -80,6 +80,8 @@ class SiteTable(msgspec.Struct, kw_only=True):
     redirect: URL | None = None
     headers: Annotated[dict[str, str], Meta(description='a table of name = "value"')] | None = None
     max_body: Count | None = None
+    request_rate: PerSecond | None = None
+    request_burst: Burst | None = None
     issuer: File | None = None
     responder: URL | None = None
     staple_file: Files | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from staplesrv.errors import OperatorError
 from staplesrv.http.fields import Fields
+from staplesrv.rates import Rate
 from staplesrv.server.configuration.content import Backends, Content, Folder
 from staplesrv.server.configuration.content_keys import read_content
 from staplesrv.server.configuration.paths import file_problem
@@ -35,6 +36,7 @@ class Site:
         place: For errors.
         fields: Header fields of every response.
         max_body: Bytes of a request's body; None for no limit.
+        request_rate: How often one address may ask; None for no limit.
     """
 
     certificate: SiteCertificate
@@ -42,6 +44,7 @@ class Site:
     place: Place = field(compare=False)
     fields: Fields = ()
     max_body: int | None = MAX_BODY
+    request_rate: Rate | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -80,7 +83,8 @@ def read_site(value: object, number: int, place: Place, base: Path) -> Site:
     table = read_table(value, SiteTable, here, elsewhere=ELSEWHERE)
     content = read_content(table, here, base)
     certificate = _certificate(table, here, base)
-    return Site(certificate, content, here, read_fields(table.headers, here), _max_body(table.max_body, here))
+    fields = read_fields(table.headers, here)
+    return Site(certificate, content, here, fields, _max_body(table.max_body, here), _request_rate(table, here))
 
 
 def same_names(sites: Sequence[Site]) -> OperatorError | None:
@@ -173,6 +177,18 @@ def _responder(url: str | None, place: Place) -> str | None:
         return str(WebURL.parse(url))
     except BadURL as error:
         raise place.error("responder", str(error), "give an http or https URL") from error
+
+
+def _request_rate(table: SiteTable, place: Place) -> Rate | None:
+    given = table.request_rate is not None or table.request_burst is not None
+    if given and table.tunnel is not None:
+        raise place.error(
+            "request_rate", "does not go with tunnel", "limit handshakes instead: handshake_rate in [limits]"
+        )
+    try:
+        return Rate.of(table.request_rate or 0, table.request_burst or 0, where=place.where, kind="request")
+    except OperatorError as error:
+        raise place.error(error.key, error.problem, error.advice) from error
 
 
 def _max_body(size: int | None, place: Place) -> int | None:
