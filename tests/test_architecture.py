@@ -32,7 +32,7 @@ DOORS = {
     "random": {"sources.py"},
     "secrets": {"sources.py"},
     # In the stapler for embedding programs that name no reactor, and imported late.
-    "twisted.internet.reactor": {"server/tap.py", "tls/stapler.py"},
+    "twisted.internet.reactor": {"server/tap.py", "server/processes/worker.py", "tls/stapler.py"},
 }
 
 

@@ -6,8 +6,9 @@ its certificate shows when the stapler loads them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from staplesrv.tls.limits import Limits
 DRAIN = 30.0
 """Seconds that connections have where nothing is said."""
 
+MOST_WORKERS = 256
+
 LONGEST_DRAIN = 86_400.0
 """What is beyond is a slip."""
 
@@ -49,6 +52,9 @@ class Configuration:
         http: The same for HTTP.
         access_log: Where requests are noted down; None for nowhere.
         drain: Seconds that connections have to finish when the server stops.
+        workers: How many processes serve.
+        user: Who workers are, a name or a number; None for who started the server.
+        group: The same of their group; None for the user's.
     """
 
     listeners: tuple[Listener, ...]
@@ -61,6 +67,9 @@ class Configuration:
     http: HTTPLimits = field(default_factory=HTTPLimits)
     access_log: AccessLogSettings | None = None
     drain: float = DRAIN
+    workers: int = 1
+    user: str | None = None
+    group: str | None = None
 
     def again(self) -> Configuration:
         """Read the file once more; options stay what they were.
@@ -69,6 +78,11 @@ class Configuration:
             OperatorError: as `load`.
         """
         return self if self.file is None else load(self.file, self.place.where)
+
+    @property
+    def has_supervisor(self) -> bool:
+        """Whether it takes several processes: also for a single worker that is somebody else."""
+        return self.workers > 1 or self.user is not None or self.group is not None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -81,14 +95,30 @@ class Configuration:
     def needs_restart_for(self, other: Configuration) -> tuple[str, ...]:
         """Return the keys that differ in another configuration and that a reload leaves as they were."""
         pairs = {
-            "listen": (self.listeners, other.listeners),
             "[access_log]": (self.access_log, other.access_log),
             "[http]": (self.http, other.http),
             "[limits]": (self.limits, other.limits),
             "[staples]": (self.settings, other.settings),
             "state_dir": (self.state_dir, other.state_dir),
+            "workers": (self.has_supervisor, other.has_supervisor),
+            "user": (self.user, other.user),
+            "group": (self.group, other.group),
         }
         return tuple(key for key, (here, there) in pairs.items() if here != there)
+
+    def as_far_as_reloaded(self, before: Configuration) -> Configuration:
+        """Return this configuration with what a reload leaves as it was; see `needs_restart_for`."""
+        return replace(
+            self,
+            access_log=before.access_log,
+            http=before.http,
+            limits=before.limits,
+            settings=before.settings,
+            state_dir=before.state_dir,
+            workers=self.workers if self.has_supervisor and before.has_supervisor else before.workers,
+            user=before.user,
+            group=before.group,
+        )
 
     def explain(self, error: OperatorError) -> OperatorError:
         """Say which key of the configuration an error about a file is about; other errors stay as they are."""
@@ -135,7 +165,11 @@ def build(value: Mapping[str, Any], place: Place, base: Path, *, file: Path | No
         raise error
     state_dir = _state_dir(table.state_dir, place, base)
     drain = _drain(table.drain, place)
-    return Configuration(listeners, sites, settings, state_dir, file, place, limits, http, access_log, drain)
+    workers = _workers(table.workers, place)
+    user, group = _text(table.user), _text(table.group)
+    return Configuration(
+        listeners, sites, settings, state_dir, file, place, limits, http, access_log, drain, workers, user, group
+    )
 
 
 def _listeners(table: FileTable, place: Place, base: Path) -> tuple[Listener, ...]:
@@ -157,6 +191,19 @@ def _drain(seconds: float | None, place: Place) -> float:
     if not 0 <= seconds <= LONGEST_DRAIN:
         raise place.error("drain", "is out of range", f"use from 0 to {LONGEST_DRAIN:.0f} seconds")
     return seconds
+
+
+def _workers(number: int | str, place: Place) -> int:
+    if isinstance(number, str):
+        # The processors that this process may run on: fewer than the machine has, in a container or under taskset.
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not 1 <= number <= MOST_WORKERS:
+        raise place.error("workers", f"is {number}", f'give a number from 1 to {MOST_WORKERS}, or "auto"')
+    return number
+
+
+def _text(value: str | int | None) -> str | None:
+    return None if value is None else str(value)
 
 
 def _state_dir(text: str | None, place: Place, base: Path) -> Path | None:

@@ -46,7 +46,7 @@ class House:
     wall_clock: sources.WallClock
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Door:
     """The sockets of one listener. `bind` makes it.
 
@@ -88,6 +88,11 @@ class Door:
     def addresses(self) -> tuple[Any, ...]:
         """What is bound, as the sockets say."""
         return tuple(self.ports.addresses)
+
+    @property
+    def requests(self) -> int:
+        """How many there were."""
+        return 0 if self.factory is None else self.factory.requests
 
     def open(self, house: House) -> None:
         """Listen, and serve.

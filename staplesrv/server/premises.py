@@ -7,6 +7,8 @@ own, whose front is fed with what the supervisor's stapler has.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from twisted.application.service import MultiService
@@ -26,6 +28,22 @@ from staplesrv.tls.draining import Draining
 from staplesrv.tls.front import Front
 from staplesrv.tls.limits import Limits
 from staplesrv.tls.site import SiteCertificate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What a configuration asks for.
+
+    Args:
+        contents: What is behind its sites.
+        doors: Its listeners.
+        fresh: Those of them that were not there before.
+    """
+
+    contents: Mapping[SiteCertificate, Behind]
+    doors: tuple[Door, ...]
+    fresh: tuple[Door, ...]
+
 
 Bind = Callable[[Listener], Door]
 """Makes the door of a listener, not open yet; may raise `OperatorError`."""
@@ -66,6 +84,8 @@ class Premises(MultiService):
         self.hosts = Hosts(front, {}, self._access_log(configuration))
         self.connections = Connections(limits or configuration.limits, reactor)
         self.doors: tuple[Door, ...] = ()
+        self._requests_before = 0
+        self._started = False
         self._draining: Draining | None = None
         self._house = House(self.hosts, front, self.connections, configuration.http, wall_clock)
 
@@ -77,41 +97,89 @@ class Premises(MultiService):
         """
         return self._contents.of(configuration.sites) if self.behind is None else self.behind
 
-    def prepare(self, configuration: Configuration, bind: Bind) -> None:
+    def plan(self, configuration: Configuration, bind: Bind | None = None) -> Plan:
+        """Make what a configuration asks for, beside what there is.
+
+        Args:
+            configuration: What to serve, and where.
+            bind: Makes doors; by default they have sockets of their own.
+
+        Raises:
+            OperatorError: something can't be used. Nothing new is left bound then.
+        """
+        contents = self.contents_of(configuration)
+        there = {door.listener: door for door in self.doors}
+        fresh = [listener for listener in configuration.listeners if listener not in there]
+        doors = bound(fresh, bind or partial(self._bind, configuration))
+        there.update((door.listener, door) for door in doors)
+        return Plan(contents, tuple(there[listener] for listener in configuration.listeners), doors)
+
+    def prepare(self, configuration: Configuration) -> None:
         """Make every resource and bind every socket.
 
         Raises:
             OperatorError: something can't be used. Nothing is left bound then.
         """
-        self.hosts.sites = self.contents_of(configuration)
+        self.open_log()
+        plan = self.plan(configuration)
+        self.hosts.sites, self.doors = plan.contents, plan.doors
+
+    def open_log(self) -> None:
+        """Open the access log, while there are the rights to do so.
+
+        Raises:
+            OperatorError: it can't be.
+        """
         if self._log_file is not None:
             self._log_file.open()
-        self.doors = bound(configuration.listeners, bind)
 
-    def open(self) -> None:
+    async def open(self) -> None:
         """Listen, and serve.
 
         Raises:
             OperatorError: another process was faster at a socket.
         """
-        self._contents.start()
-        for door in self.doors:
-            door.open(self._house)
+        self._open_doors()
 
-    def add(self, contents: Mapping[SiteCertificate, Behind]) -> None:
-        """Have something behind sites, before they are there."""
-        self.hosts.sites = {**self.hosts.sites, **contents}
+    async def rehearse(self, configuration: Configuration) -> Plan:
+        """Make what another configuration asks for: `plan`, as whoever reloads calls it.
 
-    def settle(self, contents: Mapping[SiteCertificate, Behind], live: Collection[SiteCertificate]) -> None:
-        """Let go of what is behind sites that are no more.
+        Raises:
+            OperatorError: something can't be used. Nothing has changed then.
+        """
+        return self.plan(configuration)
+
+    def abandon(self, plan: Plan) -> None:
+        """Go on with what there was."""
+        for door in plan.fresh:
+            door.close()
+        self._contents.close_but(self.hosts.sites)
+
+    def adopt(self, plan: Plan) -> None:
+        """Have what was made behind the sites, before the sites are there."""
+        self.hosts.sites = {**self.hosts.sites, **plan.contents}
+
+    def settle(self, plan: Plan, live: Collection[SiteCertificate]) -> None:
+        """Listen where the plan says, and let go of what is not needed any more.
 
         Args:
-            contents: What is behind the sites that there should be: kept, as files of those not usable yet are watched.
+            plan: What should be. All of its contents are kept, as files of sites not usable yet are watched.
             live: The sites that are served. Of the old ones some had to stay.
+
+        Raises:
+            OperatorError: another process was faster at a socket. All else is done then.
         """
         stayed = {certificate: one for certificate, one in self.hosts.sites.items() if certificate in live}
-        self.hosts.sites = {**stayed, **contents}
+        self.hosts.sites = {**stayed, **plan.contents}
         self._contents.close_but(self.hosts.sites)
+        before, self.doors = self.doors, plan.doors
+        for door in before:
+            if door not in plan.doors:
+                heir = next((one for one in plan.doors if one.listener.endpoint == door.listener.endpoint), None)
+                if heir is not None:
+                    door.ports.leave_paths_to(heir.ports)
+                door.close()
+        self._open_doors()
 
     def reopen_logs(self) -> None:
         """Go on in a new file, as the old one was renamed."""
@@ -124,16 +192,41 @@ class Premises(MultiService):
         Args:
             seconds: How long connections have; then they are closed as they are.
         """
+        self._requests_before = self.requests
         doors, self.doors = self.doors, ()
         draining = self._draining = Draining(self.connections, self._reactor)
         await DeferredList([door.close() for door in doors], consumeErrors=True)
         await draining.wait(seconds)
         self._contents.close()
 
+    @property
+    def addresses(self) -> Sequence[Any]:
+        """What is listened on."""
+        return [address for door in self.doors for address in door.addresses]
+
+    @property
+    def requests(self) -> int:
+        """How many there were."""
+        return self._requests_before + sum(door.requests for door in self.doors)
+
     def hurry(self) -> None:
         """Close at once what `close` still waits for."""
         if self._draining is not None:
             self._draining.hurry()
+
+    def _open_doors(self) -> None:
+        if not self._started:
+            self._started = True
+            self._contents.start()
+        for door in self.doors:
+            if door.factory is None:
+                door.open(self._house)
+
+    def _bind(self, configuration: Configuration, listener: Listener) -> Door:
+        """Bind, or go on with the sockets of a listener that has other settings now."""
+        same = next((door for door in self.doors if door.listener.endpoint == listener.endpoint), None)
+        given = None if same is None else [one.dup() for one in same.ports.sockets]
+        return Door.bind(listener, self._reactor, configuration.place, given)
 
     def _access_log(self, configuration: Configuration) -> AccessLog | None:
         settings = configuration.access_log

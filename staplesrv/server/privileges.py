@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 
 from staplesrv.errors import OperatorError
 from staplesrv.server.configuration.paths import file_problem, folder_problem
+from staplesrv.server.configuration.place import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,14 @@ class Identity:
             os.setegid(before[1])
             os.setgroups(before[2])
 
+    def become(self) -> None:
+        """Be this user from now on, for good."""
+        if os.geteuid() == self.uid and os.getegid() == self.gid:
+            return
+        os.setgroups(self.groups)
+        os.setgid(self.gid)
+        os.setuid(self.uid)
+
     def unreadable(self, paths: Iterable[Path]) -> tuple[Path, ...]:
         """Return the files and directories among some that this user could not read; what is missing is no matter."""
         with self.assumed():
@@ -80,6 +90,43 @@ def after_twistd(options: Mapping[str, Any]) -> Identity | None:
         raise OperatorError("--uid", f"{uid} is no user of this system", "name one that is in /etc/passwd") from error
     gid = user.pw_gid if gid is None else gid
     return Identity(uid, gid, tuple(os.getgrouplist(user.pw_name, gid)))
+
+
+def of_workers(user: str | None, group: str | None, place: Place) -> Identity | None:
+    """Say who workers will be.
+
+    Args:
+        user: A name or a number; None if they stay who started the server.
+        group: The same; None for the user's own.
+        place: For errors.
+
+    Raises:
+        OperatorError: there is no such user or group, or the process may not become that one.
+    """
+    if user is None and group is None:
+        return None
+    try:
+        entry = _user(user)
+    except KeyError as error:
+        raise place.error("user", f"{user} is no user of this system", "name one that is in /etc/passwd") from error
+    try:
+        gid = entry.pw_gid if group is None else _gid(group)
+    except KeyError as error:
+        raise place.error("group", f"{group} is no group of this system", "name one that is in /etc/group") from error
+    if os.geteuid() != 0 and (entry.pw_uid, gid) != (os.geteuid(), os.getegid()):
+        key = "group" if user is None else "user"
+        raise place.error(key, "only root can become somebody else", "start twistd as root, or leave it out")
+    return Identity(entry.pw_uid, gid, tuple(os.getgrouplist(entry.pw_name, gid)))
+
+
+def _user(user: str | None) -> pwd.struct_passwd:
+    if user is None:
+        return pwd.getpwuid(os.geteuid())
+    return pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
+
+
+def _gid(group: str) -> int:
+    return grp.getgrgid(int(group)).gr_gid if group.isdecimal() else grp.getgrnam(group).gr_gid
 
 
 def _is_unreadable(path: Path) -> bool:

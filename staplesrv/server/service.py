@@ -25,6 +25,9 @@ from staplesrv.server.config import Configuration
 from staplesrv.server.door import Door
 from staplesrv.server.on_signal import OnSignal
 from staplesrv.server.premises import Premises
+from staplesrv.server.privileges import Identity
+from staplesrv.server.processes.crew import Crew
+from staplesrv.server.staff import Staff
 from staplesrv.staples.blocking import in_thread
 from staplesrv.tls.limits import Limits
 from staplesrv.tls.stapler import Stapler
@@ -39,14 +42,16 @@ class StaplesrvService(MultiService):
         configuration: What to serve, and where.
         reactor: The reactor.
         state_dir: Where staples survive restarts; None keeps them in memory.
-        limits: What clients may take, where that is not what the configuration says.
+        limits: What clients may take of one process, where that is not what the configuration says.
         give_up: Called if a socket can't listen after all, though it could be bound.
         started: Called with the sockets' addresses when they listen.
+        identity: Who workers are, where there are several; None for who this process is.
         wall_clock: Seconds since the epoch.
 
     Attributes:
         stapler: Keeps the staples.
-        premises: What serves them.
+        staff: What serves them: the premises, or several processes that have premises of their own.
+        premises: What serves them in this process, where it is the only one.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class StaplesrvService(MultiService):
         limits: Limits | None = None,
         give_up: Callable[[OperatorError], object] | None = None,
         started: Callable[[Sequence[Any]], object] | None = None,
+        identity: Identity | None = None,
         wall_clock: sources.WallClock = sources.wall_clock,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's has no annotations
@@ -74,12 +80,15 @@ class StaplesrvService(MultiService):
             wall_clock=wall_clock,
         )
         self.stapler.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
-        self.premises = Premises(
-            configuration, self.stapler.stage.front, reactor=reactor, limits=limits, wall_clock=wall_clock
-        )
-        self.premises.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
+        front = self.stapler.stage.front
+        limits = limits or configuration.limits
+        self.premises = Premises(configuration, front, reactor=reactor, limits=limits, wall_clock=wall_clock)
+        self.staff: Staff = self.premises
+        if configuration.has_supervisor:
+            self.staff = Crew(self.stapler.stage, reactor=reactor, limits=limits, identity=identity, give_up=give_up)
+        self.staff.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
         # Without a log, too: left to itself SIGUSR1 ends the process.
-        for number, call in ((signal.SIGHUP, self._hung_up), (signal.SIGUSR1, self.premises.reopen_logs)):
+        for number, call in ((signal.SIGHUP, self._hung_up), (signal.SIGUSR1, self.staff.reopen_logs)):
             OnSignal(number, reactor, call).setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
         self._starting: Deferred[None] | None = None
         self._reloading: Deferred[None] | None = None
@@ -91,11 +100,10 @@ class StaplesrvService(MultiService):
         Raises:
             OperatorError: something can't be used. Nothing is left bound then.
         """
-        if self.doors:
+        if self.staff.addresses:
             return
         self._explained(self.stapler.load)
-        place = self.configuration.place
-        self.premises.prepare(self.configuration, lambda listener: Door.bind(listener, self._reactor, place))
+        self.staff.prepare(self.configuration)
 
     @property
     def doors(self) -> tuple[Door, ...]:
@@ -139,17 +147,21 @@ class StaplesrvService(MultiService):
         before = self.configuration
         try:
             # A file with thousands of sites takes a moment.
-            after = await in_thread(self._reactor, before.again)
-            contents = self.premises.contents_of(after)
+            wanted = await in_thread(self._reactor, before.again)
+            after = wanted.as_far_as_reloaded(before)
+            plan = await self.staff.rehearse(after)
         except OperatorError as error:
             _log.error("reload: {problem}; what was served before goes on", problem=str(error))
             return
-        for key in before.needs_restart_for(after):
+        for key in before.needs_restart_for(wanted):
             _log.warn("reload: {key} has changed, which takes a restart", key=key)
         # Before the certificates, so that no site appears without what is behind it.
-        self.premises.add(contents)
+        self.staff.adopt(plan)
         done = await self.stapler.reload([site.certificate for site in after.sites])
-        self.premises.settle(contents, {site.loaded.certificate for site in self.stapler.stage.live})
+        try:
+            self.staff.settle(plan, {site.loaded.certificate for site in self.stapler.stage.live})
+        except OperatorError as error:
+            _log.error("reload: {problem}", problem=str(error))
         self.configuration = after
         _log.info(
             "reloaded: {sites} sites, {swapped} with new certificates, {failures} that can't be used",
@@ -168,8 +180,10 @@ class StaplesrvService(MultiService):
         # Waiting may have ended because the service did.
         if not self.running:
             return
-        self.premises.open()
-        addresses = [address for door in self.doors for address in door.addresses]
+        await self.staff.open()
+        if not self.running:
+            return
+        addresses = self.staff.addresses
         line = summary.serving(addresses, self.stapler.stage.live, self._wall_clock())
         _log.info("{line}", line=line)
         if self._started is not None:
@@ -189,17 +203,17 @@ class StaplesrvService(MultiService):
         self._again = False
         for one in under_way:
             one.cancel()
-        closing = Deferred.fromCoroutine(self.premises.close(self.configuration.drain))
+        closing = Deferred.fromCoroutine(self.staff.close(self.configuration.drain))
         with ExitStack() as signals:
             for number in (signal.SIGTERM, signal.SIGINT):
                 # The reactor is stopping and would raise.
-                signals.enter_context(OnSignal(number, self._reactor, self.premises.hurry, alone=True))
+                signals.enter_context(OnSignal(number, self._reactor, self.staff.hurry, alone=True))
             await DeferredList([*under_way, closing], consumeErrors=True)
             await super().stopService()  # type: ignore[no-untyped-call]  # as above
 
     def _hung_up(self) -> None:
         # By custom this one asks for everything to be read and opened anew.
-        self.premises.reopen_logs()
+        self.staff.reopen_logs()
         self.reload_soon()
 
     def _reload_ended(self, _: object) -> None:

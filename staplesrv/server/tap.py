@@ -62,8 +62,11 @@ def makeService(options: Options) -> IService:
 def _server(configuration: Configuration, reactor: Any, identity: Identity | None) -> IService:
     state_dir = usable_state_dir(configuration.state_dir, os.environ, identity)
     give_up = _Failure(reactor).report
-    limits = within_descriptors(configuration.limits, reactor)
-    service = StaplesrvService(configuration, reactor=reactor, state_dir=state_dir, limits=limits, give_up=give_up)
+    limits = within_descriptors(configuration.limits.part(configuration.workers), reactor)
+    workers = privileges.of_workers(configuration.user, configuration.group, configuration.place)
+    service = StaplesrvService(
+        configuration, reactor=reactor, state_dir=state_dir, limits=limits, give_up=give_up, identity=workers
+    )
     service.prepare()
     if identity is not None:
         _warn_of_unreadable(configuration.files, identity)

@@ -36,12 +36,12 @@ class BoundSocket:
         factory: IProtocolFactory,
         *,
         backlog: int | None,
-        remove: Callable[[], None] = lambda: None,
+        remove: Callable[[], None] | None = None,
     ) -> None:
         self.socket = bound
         self.factory = factory
         self._backlog = backlog
-        self._remove = remove
+        self._remove = remove or _nothing
 
     def listen(self, where: str) -> None:
         """Listen, unless whoever handed the socket over did so."""
@@ -52,10 +52,18 @@ class BoundSocket:
         """Hand the socket to the reactor, which takes a copy of its own."""
         return reactor.adoptStreamPort(self.socket.fileno(), self.socket.family, cast("Any", self.factory))
 
+    def leave_path_to(self, heir: BoundSocket) -> None:
+        """Have another one clear away, in the end, what belongs to the socket."""
+        heir._remove, self._remove = self._remove, _nothing
+
     def close(self) -> None:
         """Close it and clear away what belongs to it."""
         self.socket.close()
         self._remove()
+
+
+def _nothing() -> None:
+    """There is nothing to clear away."""
 
 
 @implementer(IListeningPort)

@@ -159,6 +159,11 @@ class BoundPorts:
         for one in bound:
             one.close()
 
+    def leave_paths_to(self, heir: BoundPorts) -> None:
+        """Have whoever has the same sockets clear away the paths of UNIX sockets, in the end."""
+        for bound, other in zip(self._bound, heir._bound, strict=True):
+            bound.leave_path_to(other)
+
     def add(self, bound: BoundSocket) -> None:
         """Take over a socket; the stand-in reactor calls this."""
         self._bound.append(bound)

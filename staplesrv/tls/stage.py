@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -39,6 +39,7 @@ class Stage:
         sites: The sites that are wanted.
         live: Those that are served.
         failures: Why the last reload left a site as it was, or away.
+        shown: Called when other sites are live than before.
 
     Raises:
         OperatorError: there is no site.
@@ -50,6 +51,7 @@ class Stage:
         self.sites = tuple(sites)
         self.live: tuple[LiveSite, ...] = ()
         self.failures: Mapping[SiteCertificate, OperatorError] = {}
+        self.shown: Callable[[], object] = _nobody
         self.cache = StapleCache()
         self.front = Front(wall_clock=wall_clock)
         self.watch = Watch()
@@ -90,6 +92,7 @@ class Stage:
         self.front.table = SiteTable(completed)
         self.live = completed
         self._incomplete = False
+        self.shown()
 
     def issuer_found(self, fingerprint: bytes, issuer: x509.Certificate) -> None:
         """Take note of an issuer's certificate, to be sent along with a leaf whose file lacks it; see `complete`.
@@ -123,6 +126,10 @@ class Stage:
             if issuer is not None:
                 site = site.with_issuer(bundle.fingerprint, issuer, cache=self.cache)
         return site
+
+
+def _nobody() -> None:
+    """Nobody needs to know."""
 
 
 def files(sites: Iterable[SiteCertificate]) -> dict[Path, None]:

@@ -325,15 +325,19 @@ def test_every_file_that_is_read_later_is_named_once(read: Read, tmp_path: Path)
 
 
 def test_what_takes_a_restart_is_named(read: Read) -> None:
-    """Sites do not."""
+    """Sites and listeners do not, and any number of workers may become another one."""
     before = read(ONE_SITE)
-    assert before.needs_restart_for(read(f'{ONE_SITE}names = ["a.example"]')) == ()
+    assert before.needs_restart_for(read(f'{ONE_SITE.replace("443", "444")}names = ["a.example"]')) == ()
+    assert read(f"workers = 2\n{ONE_SITE}").needs_restart_for(read(f"workers = 3\n{ONE_SITE}")) == ()
     changed = read(
-        f'state_dir = "x"\n{ONE_SITE.replace("443", "444")}[staples]\nnonce = true\n[limits]\nhandshakes = 9\n'
+        f'state_dir = "x"\nuser = "a"\ngroup = 5\n{ONE_SITE}[staples]\nnonce = true\n[limits]\nhandshakes = 9\n'
         '[http]\nfields = 50\n[access_log]\nfile = "a.log"'
     )
-    keys = ("listen", "[access_log]", "[http]", "[limits]", "[staples]", "state_dir")
+    keys = ("[access_log]", "[http]", "[limits]", "[staples]", "state_dir", "workers", "user", "group")
     assert before.needs_restart_for(changed) == keys
+    kept = changed.as_far_as_reloaded(before)
+    assert before.needs_restart_for(kept) == ()
+    assert (changed.user, changed.group, kept.user, kept.workers) == ("a", "5", None, 1)
 
 
 def test_an_error_about_a_file_is_explained_by_its_key(read: Read, tmp_path: Path) -> None:

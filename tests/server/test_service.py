@@ -274,12 +274,44 @@ class ServiceTests(ServedTestCase):
         assert (await visit(self.port(service))).answer.endswith(b"from www")
 
     async def test_what_a_reload_can_t_change_is_named(self) -> None:
-        """Listeners, settings and the directory of the state take a restart."""
+        """Settings and the directory of the state take a restart, and are named at each reload until then."""
         service = await self.started()
-        self.write("[staples]\nstart_wait = 1", top='listen = "tcp:1"\nstate_dir = "elsewhere"')
+        self.write("[staples]\nstart_wait = 1", top='listen = "tcp:0:interface=127.0.0.1"\nstate_dir = "elsewhere"')
+        for times in (1, 2):
+            service.reload_soon()
+            for key in ("[staples]", "state_dir"):
+                await self.said(f"reload: {key} has changed, which takes a restart", times)
+
+    async def test_listeners_come_and_go(self) -> None:
+        """A new one listens, one that is no more is closed; one with other settings has its socket still."""
+        service = await self.started()
+        port, path = self.port(service), self.folder / "s"
+        endpoint = '[[listeners]]\nendpoint = "tcp:0:interface=127.0.0.1"\nprotocols = ["http/1.1"]'
+        self.write(f'{endpoint}\n[[listeners]]\nendpoint = "unix:{path}"', top=" ")
         service.reload_soon()
-        for key in ("listen", "[staples]", "state_dir"):
-            await self.said(f"reload: {key} has changed, which takes a restart")
+        await self.said("reloaded")
+        assert [door.addresses[0] for door in service.doors] == [("127.0.0.1", port), str(path)]
+        assert (await visit(port, alpn=(b"h2", b"http/1.1"))).seen.alpn == b"http/1.1"
+        assert path.is_socket()
+        self.write(f'[[listeners]]\nendpoint = "unix:{path}"\ntls = "modern"', top=" ")
+        service.reload_soon()
+        await self.said("reloaded", times=2)
+        assert not await is_open(port)
+        assert path.is_socket()
+        await service.stopService()
+        assert not path.exists()
+
+    async def test_a_listener_that_can_t_be_bound_changes_nothing(self) -> None:
+        """It is one line, and all goes on."""
+        service = await self.started()
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            taken = other.getsockname()[1]
+            self.write(top=f'listen = ["tcp:0:interface=127.0.0.1", "tcp:{taken}:interface=127.0.0.1"]')
+            service.reload_soon()
+            line = await self.said("what was served before goes on")
+        assert f"port {taken} is in use" in line
+        assert len(service.doors) == 1
+        assert (await visit(self.port(service))).seen.staple
 
     async def test_reloads_don_t_overlap(self) -> None:
         """However many signals come, one more reload follows the one that is under way."""

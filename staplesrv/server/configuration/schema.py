@@ -25,6 +25,7 @@ Burst = Annotated[int, Meta(description="a number of them at once")]
 Networks = Annotated[list[str], Meta(description="a list of addresses and networks")]
 Port = Annotated[int, Meta(description="a port number")]
 Patterns = Annotated[dict[str, str], Meta(description='a table of pattern = "value"')]
+Who = Annotated[str | int, Meta(description="a name, or a number")]
 Attribute = Annotated[str, Meta(description='"package.module:attribute"')]
 URLs = Annotated[dict[str, str], Meta(description='a table of host = "URL"')]
 Table = Annotated[dict[str, Any], Meta(description="a table")]
@@ -43,8 +44,9 @@ class FileTable(msgspec.Struct, kw_only=True):
     sites: Tables | None = None
     staples: Table | None = None
     state_dir: Folder | None = None
-    # The plan has more processes; one is what there is.
-    workers: Annotated[Literal[1], Meta(description="1, the one number that this version knows")] = 1
+    user: Who | None = None
+    group: Who | None = None
+    workers: Annotated[int | Literal["auto"], Meta(description='a number, or "auto"')] = 1
 
 
 class ListenerTable(msgspec.Struct, kw_only=True):
@@ -177,7 +179,7 @@ def _keys(table: type[msgspec.Struct], advice: str) -> Mapping[str, Misplaced]:
 
 ELSEWHERE: Mapping[str, Misplaced] = {
     **dict.fromkeys(
-        ("admin", "group", "user"),
+        ("admin",),
         Misplaced("is not supported in this version", "remove it"),
     ),
     **_keys(StaplesTable, "move it into [staples]"),

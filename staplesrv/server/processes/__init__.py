@@ -1,0 +1,1 @@
+"""Several processes: the supervisor's side, the fork server, and the workers."""

@@ -1,0 +1,505 @@
+"""The workers, as a whole: hired, replaced when they end, told of configurations and staples, and let go.
+
+Theory of operation: each worker has a seat. What it has to know comes down its channel in order: a configuration with
+its sockets, the sites, and the word to listen; so it listens only when it has everything, staples included. A new
+configuration goes to all in a round: all have prepared for it, or it is abandoned. Whoever was not there for the round,
+as it began meanwhile, is told afterwards.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredLock
+from twisted.internet.protocol import Factory
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.logger import Logger, LogLevel
+from twisted.python.failure import Failure
+
+from staplesrv.errors import OperatorError
+from staplesrv.server.config import Configuration
+from staplesrv.server.configuration.listener import Listener
+from staplesrv.server.privileges import Identity
+from staplesrv.server.processes import orders, reports
+from staplesrv.server.processes.fork_server import ending
+from staplesrv.server.processes.forks import Forks
+from staplesrv.server.processes.hand import Hand, Left, operator_error
+from staplesrv.staples.cache import Held, Reason
+from staplesrv.tls.bound_ports import BoundPorts
+from staplesrv.tls.connection import FAULT, NOT_ASKED, RESUMED, STAPLED
+from staplesrv.tls.connections import Closed
+from staplesrv.tls.front import TICKET_KEY_SECONDS
+from staplesrv.tls.limits import Limits
+from staplesrv.tls.live_site import REFUSED, LiveSite
+from staplesrv.tls.site import SiteCertificate
+from staplesrv.tls.stage import Stage
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks for staples that workers were not told of."""
+
+SILENT = 30.0
+"""Seconds without a sign of life after which a worker is killed."""
+
+BACK_OFF = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+"""Seconds until a worker that ended is replaced: the first time, the second, ...; the last one for all later ones."""
+
+STEADY = 60.0
+"""Seconds after which a worker's end has nothing to do with its beginning."""
+
+LATE = 5.0
+"""Seconds that a draining worker has beyond what it was told."""
+
+_log = Logger()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """A configuration that all workers have prepared for.
+
+    Args:
+        configuration: The same.
+        ports: Its sockets.
+        fresh: Those of them that are new.
+        round: Its number.
+    """
+
+    configuration: Configuration
+    ports: Mapping[str, BoundPorts]
+    fresh: Collection[str]
+    round: int
+
+
+class Crew(MultiService):
+    """The workers of one supervisor, in the place that `Premises` have in a single process.
+
+    Args:
+        stage: The supervisor's, with sites and staples.
+        reactor: The reactor.
+        limits: What clients may take of each worker.
+        identity: Who workers are; None for who this process is.
+        give_up: Called with what keeps every worker from its start.
+
+    Attributes:
+        replaced: How many workers have ended that should not have.
+        past: What workers that have ended had counted.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        *,
+        reactor: Any,
+        limits: Limits,
+        identity: Identity | None = None,
+        give_up: Callable[[OperatorError], object] | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's has no annotations
+        self.replaced = 0
+        self.past: Counter[str] = Counter()
+        self._stage = stage
+        self._reactor = reactor
+        self._limits = limits
+        self._identity = identity
+        self._give_up = give_up
+        self._configuration: Configuration | None = None
+        self._ports: Mapping[str, BoundPorts] = {}
+        self._forks: Forks | None = None
+        self._hands: list[Hand] = []
+        self._failures: Counter[int] = Counter()
+        self._rounds = count(1)
+        self._round = 0
+        self._numbers: dict[LiveSite, int] = {}
+        self._by_number: dict[int, LiveSite] = {}
+        self._next_number = count(1)
+        self._leaving: dict[int, Hand] = {}
+        self._told: dict[bytes, tuple[Held | None, Reason]] = {}
+        self._lock = DeferredLock()
+        self._stopping = False
+        self._late: Deferred[None] | None = None
+        self._ever_served = False
+        self._ticks = [
+            _every(reactor, LOOK_EVERY, self._tell_staples),
+            _every(reactor, SILENT / 6, self._look_for_silence),
+            _every(reactor, TICKET_KEY_SECONDS, self.renew_ticket_keys),
+        ]
+        self._looked = reactor.seconds()
+
+    @property
+    def addresses(self) -> Sequence[Any]:
+        """What is listened on."""
+        return [address for ports in self._ports.values() for address in ports.addresses]
+
+    @property
+    def hands(self) -> Sequence[Hand]:
+        """The workers."""
+        return tuple(self._hands)
+
+    def prepare(self, configuration: Configuration) -> None:
+        """Bind every socket.
+
+        Raises:
+            OperatorError: one can't be bound. Nothing is left bound then.
+        """
+        self._configuration = configuration
+        self._ports = self._bound(configuration)
+
+    async def open(self) -> None:
+        """Listen, and have workers serve; returns when all of them do.
+
+        Raises:
+            OperatorError: another process was faster at a socket.
+        """
+        for ports in self._ports.values():
+            ports.hold()
+        self._number()
+        self._stage.shown = self._shown
+        self._forks = self._new_forks()
+        hands = [self._hire(seat) for seat in range(1, self._size + 1)]
+        for tick, seconds in self._ticks:
+            tick.start(seconds, now=False).addErrback(_unexpected)
+        await _outcomes(hand.wait_until_serving() for hand in hands)
+
+    async def rehearse(self, configuration: Configuration) -> Plan:
+        """Have all workers prepare for another configuration.
+
+        Raises:
+            OperatorError: one of them can't. Nothing has changed then.
+        """
+        ports = self._bound(configuration)
+        fresh = ports.keys() - self._ports.keys()
+        plan = Plan(configuration, ports, fresh, next(self._rounds))
+        try:
+            for endpoint in fresh:
+                ports[endpoint].hold()
+            asked = [hand for hand in self._hands if not hand.draining]
+            results = await _outcomes(self._ask(hand, plan) for hand in asked)
+        except BaseException:
+            self.abandon(plan)
+            raise
+        for error in results:
+            # Whoever has gone meanwhile says nothing; whoever comes for it learns of what is then.
+            if isinstance(error, OperatorError):
+                self.abandon(plan)
+                raise error
+        return plan
+
+    def abandon(self, plan: Plan) -> None:
+        """Go on with what there was."""
+        self._order(orders.Abandon())
+        for endpoint in plan.fresh:
+            plan.ports[endpoint].close()
+
+    def adopt(self, plan: Plan) -> None:
+        """Have what was prepared behind the sites, before the sites are there."""
+        before = self._ports
+        self._configuration, self._ports, self._round = plan.configuration, plan.ports, plan.round
+        for hand in self._active():
+            if hand.round != plan.round:
+                # It began meanwhile, with what there was.
+                self._send_configuration(hand, plan.configuration, plan.ports, plan.round)
+            hand.listeners = frozenset(plan.configuration.listeners)
+        self._order(orders.Adopt())
+        for endpoint, ports in before.items():
+            if endpoint not in plan.ports:
+                ports.close()
+
+    def settle(self, plan: Plan, live: Collection[SiteCertificate]) -> None:  # noqa: ARG002 - workers know by themselves
+        """Have workers listen where the new configuration says, and let go of the rest."""
+        self._order(orders.Settle())
+        for seat in range(1, self._size + 1):
+            if not any(hand.seat == seat for hand in self._active()):
+                self._hire(seat)
+        for hand in self._active():
+            if hand.seat > self._size:
+                hand.drain(plan.configuration.drain, self._reactor.seconds())
+
+    def reopen_logs(self) -> None:
+        """The log files were renamed."""
+        self._order(orders.ReopenLogs())
+
+    def renew_ticket_keys(self) -> None:
+        """Have a new fork server, with new ticket keys, and then all workers replaced, one after the other."""
+        if self._forks is not None:
+            self._forks.stop()
+        self._forks = self._new_forks()
+        self._lock.run(lambda: Deferred.fromCoroutine(self._replace_all())).addErrback(_unexpected)
+
+    async def close(self, seconds: float) -> None:
+        """Have all workers leave as they come to rest; returns when they have."""
+        self._stopping = True
+        for tick, _ in self._ticks:
+            if tick.running:
+                tick.stop()
+        for hand in self._hands:
+            hand.drain(seconds, self._reactor.seconds())
+        if self._hands:
+            self._late = Deferred()
+            self._late.addTimeout(seconds + LATE, self._reactor, onTimeoutCancel=lambda _result, _timeout: None)
+            await self._late
+        for hand in list(self._hands):
+            hand.kill()
+        if self._forks is not None:
+            self._forks.stop()
+        for ports in self._ports.values():
+            ports.close()
+
+    def hurry(self) -> None:
+        """Have them leave at once."""
+        for hand in self._hands:
+            hand.drain(0, self._reactor.seconds())
+
+    def heard(self, hand: Hand, report: reports.Report) -> None:
+        """A worker has said something."""
+        hand.heard = self._reactor.seconds()
+        match report:
+            case reports.Line():
+                level = LogLevel.lookupByName(report.level)
+                _log.emit(level, "worker {worker}: {text}", worker=hand.seat, text=_plain(report.text))
+            case reports.Beat():
+                self._count(report)
+            case reports.Serving():
+                self._ever_served = True
+            case reports.Failed():
+                self._failed(hand, operator_error(report))
+
+    def lost(self, hand: Hand) -> None:
+        """A worker has gone."""
+        self._hands.remove(hand)
+        self.past.update({why: count for why, count in hand.beat.closed.items() if why in _ENDINGS})
+        self.past.update(accepted=hand.beat.accepted, requests=hand.beat.requests)
+        if not self._hands and self._late is not None and not self._late.called:
+            self._late.callback(None)
+        if hand.draining or self._stopping:
+            return
+        self.replaced += 1
+        if self._reactor.seconds() - hand.born >= STEADY:
+            self._failures[hand.seat] = 0
+        wait = BACK_OFF[min(self._failures[hand.seat], len(BACK_OFF) - 1)]
+        self._failures[hand.seat] += 1
+        if hand.pid is not None:
+            self._leaving[hand.pid] = hand
+        # A little later: the fork server tells how it ended.
+        self._reactor.callLater(0.05, self._tell_end, hand, wait)
+        self._reactor.callLater(wait, self._hire_again, hand.seat)
+
+    @property
+    def _size(self) -> int:
+        return 0 if self._configuration is None else self._configuration.workers
+
+    def _active(self) -> list[Hand]:
+        return [hand for hand in self._hands if not hand.draining]
+
+    def _bound(self, configuration: Configuration) -> Mapping[str, BoundPorts]:
+        bound: dict[str, BoundPorts] = {}
+        try:
+            for listener in configuration.listeners:
+                bound[listener.endpoint] = self._ports.get(listener.endpoint) or self._bind(listener, configuration)
+        except OperatorError:
+            for endpoint, ports in bound.items():
+                if endpoint not in self._ports:
+                    ports.close()
+            raise
+        return bound
+
+    def _bind(self, listener: Listener, configuration: Configuration) -> BoundPorts:
+        try:
+            return BoundPorts.bind(self._reactor, listener.endpoint)
+        except OperatorError as error:
+            raise configuration.place.error("listen", f"{error.where}: {error.problem}", error.advice) from error
+
+    def _new_forks(self) -> Forks:
+        forks = Forks(self._ended, self._forks_gone)
+        forks.start(self._reactor, self._identity)
+        return forks
+
+    def _forks_gone(self, forks: Forks) -> None:
+        if forks is self._forks and not self._stopping:
+            _log.error("The fork server has ended; there is a new one, and workers are replaced in turn")
+            self._forks = None
+            self.renew_ticket_keys()
+
+    def _ended(self, pid: int, status: int) -> None:
+        # It may be known by the end of its channel that it has gone, or not yet.
+        for hand in (*self._hands, *self._leaving.values()):
+            if hand.pid == pid:
+                hand.ended = ending(status)
+
+    def _hire(self, seat: int) -> Hand:
+        assert self._forks is not None  # noqa: S101 - there is always one while workers are
+        hand = Hand(seat, self, self._reactor.seconds())
+        self._hands.append(hand)
+        ours, theirs = socket.socketpair()
+        with ours:
+            ours.setblocking(False)
+            self._reactor.adoptStreamConnection(
+                ours.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: hand.channel)
+            )
+
+        def born(pid: int) -> None:
+            hand.pid = pid
+
+        self._forks.fork(theirs, born)
+        self._send_configuration(hand, self._configuration_now, self._ports, self._round)
+        hand.order(_ADOPT)
+        self._send_sites([hand])
+        hand.order(_SETTLE)
+        return hand
+
+    def _hire_again(self, seat: int) -> None:
+        if self._forks is None or self._stopping or seat > self._size:
+            return
+        if not any(hand.seat == seat for hand in self._active()):
+            self._hire(seat)
+
+    async def _replace_all(self) -> None:
+        for old in self._active():
+            while not (self._stopping or old.draining or old.gone):
+                successor = self._hire(old.seat)
+                try:
+                    await successor.wait_until_serving()
+                except Left:
+                    await deferLater(self._reactor, BACK_OFF[-1])
+                else:
+                    old.drain(self._configuration_now.drain, self._reactor.seconds())
+
+    def _ask(self, hand: Hand, plan: Plan) -> Deferred[None]:
+        answer = hand.answer(plan.round)
+        self._send_configuration(hand, plan.configuration, plan.ports, plan.round)
+        return answer
+
+    def _send_configuration(
+        self, hand: Hand, configuration: Configuration, ports: Mapping[str, BoundPorts], number: int
+    ) -> None:
+        fresh = [listener for listener in configuration.listeners if listener not in hand.listeners]
+        sockets = [(listener.endpoint, ports[listener.endpoint].sockets) for listener in fresh]
+        counts = tuple((endpoint, len(given)) for endpoint, given in sockets)
+        descriptors = [one.fileno() for _, given in sockets for one in given]
+        order = orders.Prepare(number, configuration, self._limits, counts)
+        hand.order(orders.packed(order), descriptors)
+        hand.round = number
+        if number == self._round:
+            hand.listeners = frozenset(configuration.listeners)
+
+    def _number(self) -> None:
+        before = self._numbers
+        self._numbers = {site: before.get(site) or next(self._next_number) for site in self._stage.live}
+        self._by_number = {number: site for site, number in self._numbers.items()}
+
+    def _shown(self) -> None:
+        """Have workers show what the supervisor's stage has."""
+        self._number()
+        self._tell_staples()
+        self._send_sites(self._active())
+
+    def _send_sites(self, hands: Iterable[Hand]) -> None:
+        # Those who know the same get the same, which is written down once.
+        packed: dict[frozenset[int], bytes] = {}
+        for hand in hands:
+            if hand.known not in packed:
+                packed[hand.known] = orders.packed(self._show(hand.known))
+            hand.order(packed[hand.known])
+            hand.known = frozenset(self._by_number)
+
+    def _show(self, known: Collection[int]) -> orders.Show:
+        sites = tuple((number, None if number in known else site.loaded) for site, number in self._numbers.items())
+        fresh = [site for site, number in self._numbers.items() if number not in known]
+        staples = (orders.Staple(one.fingerprint, one.held, one.reason) for site in fresh for one in site.entries)
+        return orders.Show(sites, tuple(staples))
+
+    def _tell_staples(self) -> None:
+        """Tell of staples that are others than at the last look: 1 ms for ten thousand."""
+        now = {entry.fingerprint: (entry.held, entry.reason) for entry in self._stage.cache}
+        told = self._told
+        renewed = [orders.Staple(one, *now[one]) for one in now if one not in told or told[one] != now[one]]
+        self._told = now
+        if renewed:
+            self._order(orders.Renew(tuple(renewed)))
+
+    def _order(self, order: orders.Order) -> None:
+        packed = orders.packed(order)
+        for hand in self._active():
+            hand.order(packed)
+
+    def _look_for_silence(self) -> None:
+        now = self._reactor.seconds()
+        # Perhaps it was this process that stood still.
+        late, self._looked = now - self._looked > SILENT, now
+        for hand in list(self._hands):
+            if late:
+                hand.heard = now
+            elif now - hand.heard > SILENT:
+                _log.error("worker {worker} gives no sign of life; it is killed", worker=hand.seat)
+                hand.kill()
+            elif hand.draining and now > hand.leave_by + LATE:
+                hand.kill()
+
+    def _failed(self, hand: Hand, error: OperatorError) -> None:
+        if self._ever_served or self._give_up is None:
+            _log.error("worker {worker}: {problem}", worker=hand.seat, problem=str(error))
+        else:
+            self._give_up(error)
+            self._give_up = None
+        hand.channel.close()
+
+    def _tell_end(self, hand: Hand, wait: float) -> None:
+        if hand.pid is not None:
+            self._leaving.pop(hand.pid, None)
+        _log.error(
+            "worker {worker} has ended ({ended}); its place is filled {when}",
+            worker=hand.seat,
+            ended=hand.ended or "nobody knows how",
+            when=f"in {wait:.0f} s" if wait else "at once",
+        )
+
+    def _count(self, beat: reports.Beat) -> None:
+        for number, outcome, more in beat.handshakes:
+            site = self._by_number.get(number)
+            if site is not None and outcome in _OUTCOMES:
+                site.handshakes[outcome] += more
+
+    @property
+    def _configuration_now(self) -> Configuration:
+        assert self._configuration is not None  # noqa: S101 - `prepare` comes first
+        return self._configuration
+
+
+_ADOPT = orders.packed(orders.Adopt())
+_SETTLE = orders.packed(orders.Settle())
+
+_OUTCOMES = {STAPLED, RESUMED, NOT_ASKED, FAULT, REFUSED, *(f"missing:{reason}" for reason in Reason)}
+_ENDINGS = frozenset(map(str, Closed))
+
+
+async def _outcomes(waited_for: Iterable[Deferred[None]]) -> list[BaseException | None]:
+    """Wait for all, and return what each failed of."""
+    results: Any = await DeferredList(list(waited_for), consumeErrors=True)
+    return [None if fine else result.value for fine, result in results]
+
+
+def _every(reactor: Any, seconds: float, call: Callable[[], object]) -> tuple[LoopingCall, float]:
+    ticking = LoopingCall(_guarded, call)
+    ticking.clock = reactor
+    return ticking, seconds
+
+
+def _guarded(call: Callable[[], object]) -> None:
+    try:
+        call()
+    except Exception:  # noqa: BLE001 - a LoopingCall whose function raises never calls it again
+        _log.failure("Looking after the workers failed")
+
+
+def _plain(text: str) -> str:
+    """What a worker wants logged, without what speaks to terminals."""
+    return "".join(one if one.isprintable() or one in "\n\t" else "?" for one in text)
+
+
+def _unexpected(failure: Failure) -> None:
+    if not failure.check(CancelledError):  # type: ignore[no-untyped-call]  # Twisted's has no annotations
+        _log.failure("A bug of ours", failure=failure)

@@ -1,0 +1,139 @@
+"""One worker, as its supervisor sees it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+from staplesrv.errors import OperatorError
+from staplesrv.server.configuration.listener import Listener
+from staplesrv.server.processes import orders, reports
+from staplesrv.server.processes.channel import Channel
+
+
+class Left(Exception):
+    """A worker has gone before it did what was asked of it."""
+
+
+class Master(Protocol):
+    """Who the worker works for."""
+
+    def heard(self, hand: Hand, report: reports.Report) -> None:
+        """It has said something."""
+
+    def lost(self, hand: Hand) -> None:
+        """It has gone."""
+
+
+class Hand:
+    """A worker that was asked for, runs, or drains.
+
+    Args:
+        seat: Its place among the workers, from 1.
+        master: Is told of everything.
+        born: When it was asked for, seconds of the reactor's clock.
+
+    Attributes:
+        channel: The way to it.
+        pid: The process; None before it is there.
+        heard: When it last said anything.
+        known: Numbers of the sites that it has.
+        listeners: What it listens on, or will.
+        round: The last round that it was told of.
+        serving: Whether it listens.
+        draining: Whether it was told to leave.
+        leave_by: When it has to have left then.
+        gone: Whether it has.
+        beat: What it said of itself last.
+        ended: How it ended, where the fork server has told.
+    """
+
+    def __init__(self, seat: int, master: Master, born: float) -> None:
+        self.seat = seat
+        self.channel = Channel(self._received, self._lost, longest=reports.LONGEST)
+        self.pid: int | None = None
+        self.born = born
+        self.heard = born
+        self.known: frozenset[int] = frozenset()
+        self.listeners: frozenset[Listener] = frozenset()
+        self.round = 0
+        self.serving = False
+        self.draining = False
+        self.leave_by = 0.0
+        self.gone = False
+        self.beat = reports.Beat(0, 0, 0, {}, [])
+        self.ended = ""
+        self._master = master
+        self._waiting: list[Deferred[None]] = []
+        self._answers: dict[int, Deferred[None]] = {}
+
+    def order(self, packed: bytes, descriptors: Sequence[int] = ()) -> None:
+        """Tell it something (`orders.packed`)."""
+        self.channel.send(packed, descriptors)
+
+    def answer(self, number: int) -> Deferred[None]:
+        """Wait for what it says about a round: that it is prepared, or the `OperatorError`; or `Left`."""
+        self._answers[number] = Deferred()
+        return self._answers[number]
+
+    def wait_until_serving(self) -> Deferred[None]:
+        """Wait until it listens; or `Left`."""
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        return waiting
+
+    def drain(self, seconds: float, now: float) -> None:
+        """Have it leave when everybody was served, after some seconds at the latest."""
+        self.draining = True
+        self.leave_by = now + seconds
+        self.order(orders.packed(orders.Drain(seconds)))
+
+    def kill(self) -> None:
+        """End it. Only while its channel is open is its pid certainly its own."""
+        if self.pid is not None and not self.gone:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        self.channel.close()
+
+    def _received(self, message: bytes) -> None:
+        report = reports.unpacked(message)
+        if report is None:
+            self.kill()
+            return
+        match report:
+            case reports.Prepared():
+                if (answer := self._answers.pop(report.round, None)) is not None:
+                    answer.callback(None)
+                    return
+            case reports.Failed():
+                if (answer := self._answers.pop(report.round, None)) is not None:
+                    answer.errback(operator_error(report))
+                    return
+            case reports.Serving():
+                self.serving = True
+                waiting, self._waiting = self._waiting, []
+                for one in waiting:
+                    one.callback(None)
+            case reports.Beat():
+                self.beat = report
+        self._master.heard(self, report)
+
+    def _lost(self) -> None:
+        self.gone = True
+        self.serving = False
+        waiting = [*self._waiting, *self._answers.values()]
+        self._waiting, self._answers = [], {}
+        for one in waiting:
+            one.errback(Left())
+        self._master.lost(self)
+
+
+def operator_error(report: reports.Failed) -> OperatorError:
+    """Make the error again that a worker has found."""
+    parts = (" ".join(part.split()) for part in (report.where, report.problem, report.advice))
+    return OperatorError(*parts, key=report.key)

@@ -1,0 +1,47 @@
+"""What serves, as the service sees it: in its own process, or in others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol
+
+from staplesrv.server.config import Configuration
+from staplesrv.tls.site import SiteCertificate
+
+
+class Staff(Protocol):
+    """`Premises`, or a `Crew`. What a plan is, is its own matter."""
+
+    @property
+    def addresses(self) -> Sequence[Any]:
+        """What is bound."""
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Start and stop with somebody."""
+
+    def prepare(self, configuration: Configuration) -> None:
+        """Bind every socket; may raise `OperatorError`."""
+
+    async def open(self) -> None:
+        """Listen; may raise `OperatorError`."""
+
+    async def rehearse(self, configuration: Configuration) -> Any:
+        """Make a plan of another configuration, with everything that can go wrong: may raise `OperatorError`."""
+
+    def abandon(self, plan: Any) -> None:
+        """Go on with what there was."""
+
+    def adopt(self, plan: Any) -> None:
+        """Have what was planned behind the sites, before the sites are there."""
+
+    def settle(self, plan: Any, live: Collection[SiteCertificate]) -> None:
+        """Have what was planned, and nothing else; may raise `OperatorError` about sockets."""
+
+    def reopen_logs(self) -> None:
+        """The log files were renamed."""
+
+    async def close(self, seconds: float) -> None:
+        """Close everything; connections have some seconds to finish."""
+
+    def hurry(self) -> None:
+        """Close at once what `close` waits for."""
