@@ -92,6 +92,7 @@ def json_line(exchange: Exchange, now: float, duration: float) -> bytes:
         duration: In seconds.
     """
     request, connection = exchange.request, exchange.connection
+    certificate = connection.client_certificate
     said = {
         "time": sources.utc(now).isoformat(timespec="milliseconds"),
         "client": connection.client[0],
@@ -110,6 +111,7 @@ def json_line(exchange: Exchange, now: float, duration: float) -> bytes:
         "alpn": _text(connection.alpn),
         "server_name": _text(connection.server_name or b""),
         "staple": connection.staple,
+        "client_subject": "" if certificate is None else certificate.subject,
     }
     return json.dumps(said).encode() + b"\n"
 

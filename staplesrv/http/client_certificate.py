@@ -22,9 +22,10 @@ _STANDARD = frozenset({b"client-cert", b"client-cert-chain"})
 class ClientCertificate:
     """A client's certificate, which the handshake has verified.
 
-    Texts are printable ASCII, whatever is in the certificate.
+    Texts are printable ASCII, whatever is in the certificate, but for the common name.
 
     Args:
+        common_name: The last one, at most 64 characters; empty where there is none.
         subject: RFC 4514; empty where it can't be read.
         issuer: The same of its issuer.
         serial: The serial number, hexadecimal, two upper-case digits for each byte.
@@ -32,6 +33,7 @@ class ClientCertificate:
         pem: The certificate itself.
     """
 
+    common_name: str
     subject: str
     issuer: str
     serial: str

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from staplesrv.http.client_certificate import ClientCertificate
 from staplesrv.http.fields import Fields
@@ -71,6 +71,10 @@ class Connection(Protocol):
     @property
     def client_certificate(self) -> ClientCertificate | None:
         """The one that it showed, which is verified; None where it showed none."""
+
+    @property
+    def peer_certificate(self) -> Any:
+        """The same as Twisted's transports return it: pyOpenSSL's `X509`."""
 
 
 class Handler(Protocol):

@@ -36,9 +36,11 @@ AUTHORITY = 0x02
 CRC32C = 0x03
 SSL = 0x20
 SSL_VERSION = 0x21
+SSL_CN = 0x22
 SSL_CIPHER = 0x23
 _CLIENT_SSL = 0x01
-_UNVERIFIED = 1
+_CLIENT_CERTIFICATE = 0x02 | 0x04  # on this connection, and so in this session
+_VERIFIED, _UNVERIFIED = 0, 1
 
 
 class BadProxyHeader(ValueError):
@@ -106,15 +108,19 @@ def tlv(kind: int, value: bytes) -> bytes:
     return bytes([kind]) + len(value).to_bytes(2) + value
 
 
-def ssl_value(version: str, cipher: str) -> bytes:
-    """Write the value of an `SSL` TLV for a client that showed no certificate: §2.2.6.
+def ssl_value(version: str, cipher: str, common_name: str | None = None) -> bytes:
+    """Write the value of an `SSL` TLV: §2.2.6.
 
     Args:
         version: Like `TLSv1.3`.
         cipher: OpenSSL's name.
+        common_name: Of the certificate that the client showed, which is verified; None where it showed none.
     """
-    fixed = bytes([_CLIENT_SSL]) + _UNVERIFIED.to_bytes(4)
-    return fixed + tlv(SSL_VERSION, version.encode()) + tlv(SSL_CIPHER, cipher.encode())
+    said = tlv(SSL_VERSION, version.encode()) + tlv(SSL_CIPHER, cipher.encode())
+    if common_name is None:
+        return bytes([_CLIENT_SSL]) + _UNVERIFIED.to_bytes(4) + said
+    name = tlv(SSL_CN, common_name.encode())
+    return bytes([_CLIENT_SSL | _CLIENT_CERTIFICATE]) + _VERIFIED.to_bytes(4) + said + name
 
 
 def crc32c(data: bytes) -> int:

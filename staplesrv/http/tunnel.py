@@ -287,7 +287,9 @@ def client_header(connection: Connection) -> bytes:
     if connection.server_name:
         facts.append((AUTHORITY, connection.server_name))
     if connection.secure:
-        facts.append((SSL, ssl_value(connection.tls_version, connection.cipher)))
+        certificate = connection.client_certificate
+        common_name = None if certificate is None else certificate.common_name
+        facts.append((SSL, ssl_value(connection.tls_version, connection.cipher, common_name)))
     known = connection.client[0] and connection.server[0]
     client, server = (connection.client, connection.server) if known else (None, None)
     return build(ProxyHeader(client, server, tuple(facts)))

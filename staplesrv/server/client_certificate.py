@@ -9,11 +9,12 @@ from contextlib import suppress
 from ssl import DER_cert_to_PEM_cert
 
 from cryptography import x509
-from cryptography.utils import CryptographyDeprecationWarning
+from cryptography.x509.oid import NameOID
 
 from staplesrv.http.client_certificate import ClientCertificate
 from staplesrv.ocsp.text import UNREADABLE
 
+_LONGEST_COMMON_NAME = 64  # RFC 5280 appendix A.1
 _UNSAFE = re.compile(rb"[^\x20-\x7e]")
 
 
@@ -23,18 +24,20 @@ def read_certificate(der: bytes) -> ClientCertificate:
     Args:
         der: DER. OpenSSL takes more than cryptography does.
     """
-    subject = issuer = serial = ""
+    common_name = subject = issuer = serial = ""
     with warnings.catch_warnings():
         # About what breaks the standard; that is the CA's affair.
-        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        warnings.simplefilter("ignore")
         with suppress(*UNREADABLE):
             certificate = x509.load_der_x509_certificate(der)
             serial = _digits(certificate.serial_number)
             issuer = _text(certificate.issuer)
             # The last one: a backend that lets people in by their names has none for what is odd in any other way.
             subject = _text(certificate.subject)
+            names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+            common_name = str(names[-1].value)[:_LONGEST_COMMON_NAME] if names else ""
     return ClientCertificate(
-        subject, issuer, serial, hashlib.sha256(der).hexdigest(), DER_cert_to_PEM_cert(der).encode("ascii")
+        common_name, subject, issuer, serial, hashlib.sha256(der).hexdigest(), DER_cert_to_PEM_cert(der).encode("ascii")
     )
 
 

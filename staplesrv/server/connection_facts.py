@@ -101,7 +101,7 @@ class ConnectionFacts:
     @property
     def shows_certificate(self) -> bool:
         """Whether it showed one."""
-        return self._handle is not None and self._handle.asks and self._handle.get_peer_certificate() is not None
+        return self.peer_certificate is not None
 
     @property
     def client_certificate(self) -> ClientCertificate | None:
@@ -110,6 +110,11 @@ class ConnectionFacts:
             der = self._handle.peer_der
             self._certificate = None if der is None else read_certificate(der)
         return self._certificate
+
+    @property
+    def peer_certificate(self) -> Any:
+        """The same as Twisted's transports return it."""
+        return self._handle.get_peer_certificate() if self._handle is not None and self._handle.asks else None
 
 
 def _nothing() -> None:

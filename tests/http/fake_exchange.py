@@ -26,6 +26,7 @@ class FakeConnection:
     staple: str = "stapled"
     asked_for_certificate: bool = False
     client_certificate: ClientCertificate | None = None
+    peer_certificate: object = None
 
 
 def request(target: bytes = b"/", method: bytes = b"GET", fields: Fields = (), **others: object) -> Request:

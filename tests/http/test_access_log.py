@@ -72,6 +72,7 @@ def test_a_json_line_says_all_that_is_known() -> None:
         "alpn": "http/1.1",
         "server_name": "example.org",
         "staple": "stapled",
+        "client_subject": "",
     }
 
 

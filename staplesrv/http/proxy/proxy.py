@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from twisted.internet.interfaces import IReactorTime
 
+from staplesrv.http.client_certificate import lines as certificate_lines
 from staplesrv.http.exchange import Exchange, Handler
 from staplesrv.http.pages import page
 from staplesrv.http.proxy.address import BackendAddress
@@ -83,5 +84,7 @@ class Proxy:
             lines = told_on(client, connection.secure, asked, request.fields)
         else:
             lines = told(client, connection.secure, asked)
+        if connection.asked_for_certificate:
+            lines += certificate_lines(connection.client_certificate)
         host = settings.host or asked or self._fallback_host
         return request_head(request, host=host, forwarded=lines, trusted=trusted, upgrade=upgrade, key=key)

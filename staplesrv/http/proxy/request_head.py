@@ -1,8 +1,8 @@
 """The head of a request as a backend gets it: made anew, with one reading.
 
 Nothing that frames a message or says who asks is passed on as the client wrote it. Content-Length, Transfer-Encoding,
-Host, Connection, Upgrade, TE, Expect and the Forwarded family are written here from what was checked, whatever the
-client's HTTP version; the rest goes on field by field.
+Host, Connection, Upgrade, TE, Expect, the Forwarded family and what concerns the client's certificate are written here
+from what was checked, whatever the client's HTTP version; the rest goes on field by field.
 
 There is no Via, though RFC 9110 §7.6.3 asks gateways for one: backends take it for a proxy that can't do with
 compressed answers (nginx: `gzip_proxied`), and no other server of this kind sends it unasked.
@@ -14,6 +14,7 @@ import re
 from collections.abc import Collection
 from functools import lru_cache
 
+from staplesrv.http.client_certificate import claims_one
 from staplesrv.http.fields import Fields, is_token, is_value, members
 from staplesrv.http.request import Request
 
@@ -101,7 +102,7 @@ def passes(name: bytes, trusted: bool) -> bool:  # noqa: FBT001 - a memo takes i
     """
     # To a backend that thinks in CGI's variables an underscore is a hyphen, and so a way around all of this.
     plain = name.replace(b"_", b"-")
-    if plain in _OURS:
+    if plain in _OURS or claims_one(name):
         return False
     of_client = plain.startswith(b"x-forwarded-") or plain == b"x-real-ip"
     return not of_client or (trusted and plain == name)

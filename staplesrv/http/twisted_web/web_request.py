@@ -18,6 +18,7 @@ from twisted.web import http, resource, server
 from twisted.web.error import UnsupportedMethod
 from twisted.web.http_headers import Headers
 
+from staplesrv.http.client_certificate import without_claims
 from staplesrv.http.pages import page, page_with
 from staplesrv.http.response import Response
 from staplesrv.http.twisted_web.web_transport import address, as_handshake
@@ -80,7 +81,7 @@ class WebRequest(server.Request):
     def requestHeaders(self) -> Headers:  # type: ignore[override]
         """The request's header fields."""
         headers = Headers()
-        for name, value in self._fields:
+        for name, value in without_claims(self._fields):
             headers.addRawHeader(name, value)
         return headers
 

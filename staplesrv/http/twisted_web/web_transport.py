@@ -58,6 +58,10 @@ class WebTransport:
         """Return the address that it connected to."""
         return address(*self._exchange.connection.server)
 
+    def getPeerCertificate(self) -> Any:
+        """Return the client's certificate, which is verified; None where it showed none."""
+        return self._exchange.connection.peer_certificate
+
     def setTcpNoDelay(self, on: bool) -> None:  # noqa: FBT001 - Twisted's interface
         """Do nothing: it is on."""
 

@@ -11,6 +11,8 @@ from wsgiref.util import FileWrapper
 
 from twisted.logger import Logger
 
+from staplesrv.http.client_certificate import claims_one
+from staplesrv.http.client_certificate import variables as certificate_variables
 from staplesrv.http.exchange import Exchange
 
 _WITHOUT_PREFIX = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
@@ -68,6 +70,8 @@ def environ(exchange: Exchange, content: IO[bytes]) -> WSGIEnvironment:
     }
     if connection.secure:
         variables["HTTPS"] = "on"
+    if connection.asked_for_certificate:
+        variables |= certificate_variables(connection.client_certificate)
     _add_fields(variables, exchange)
     if request.length is None:
         # It came without a length, and is complete.
@@ -78,7 +82,7 @@ def environ(exchange: Exchange, content: IO[bytes]) -> WSGIEnvironment:
 
 def _add_fields(variables: dict[str, Any], exchange: Exchange) -> None:
     for name, value in exchange.request.fields:
-        if b"_" in name or name in {b"proxy", b"transfer-encoding"}:
+        if b"_" in name or name in {b"proxy", b"transfer-encoding"} or claims_one(name):
             # With an underscore it could pass for another one, and HTTP_PROXY for a setting (CVE-2016-5385).
             continue
         key = _WITHOUT_PREFIX.get(name) or "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
