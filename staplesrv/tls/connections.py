@@ -34,12 +34,23 @@ class Closed(StrEnum):
     """The bytes before the handshake were not what was agreed on."""
     TIMEOUT = "handshake-timeout"
     HANDSHAKE = "handshake-failed"
+    CERTIFICATE = "client-certificate"
+    """A client showed no certificate where one is required, or one that is not good."""
     PLAIN_HTTP = "plain-http"
     """A client spoke HTTP where TLS was due."""
     LOST = "lost"
     """The client went away without a close_notify: a reset, or an end of file that may be a truncation."""
     FAULT = "tls-error"
     """The client broke the rules of TLS after the handshake."""
+
+
+_HTTP = "http request"
+_KNOWN = {
+    _HTTP: Closed.PLAIN_HTTP,
+    "certificate verify failed": Closed.CERTIFICATE,
+    "peer did not return a certificate": Closed.CERTIFICATE,
+}
+"""What some of OpenSSL's words stand for."""
 
 
 class Member(Hashable, Protocol):
@@ -151,8 +162,8 @@ class Connections:
         if isinstance(error, ConnectionLost):
             self.closed[Closed.LOST] += 1
         elif isinstance(error, SSL.Error):
-            plain = spoke_http(error)
-            self.closed[Closed.PLAIN_HTTP if plain else Closed.HANDSHAKE if handshaking else Closed.FAULT] += 1
+            known = next((_KNOWN[text] for text in _texts(error) if text in _KNOWN), None)
+            self.closed[known or (Closed.HANDSHAKE if handshaking else Closed.FAULT)] += 1
 
     def port_opened(self) -> None:
         """A port listens."""
@@ -181,5 +192,9 @@ class Connections:
 
 def spoke_http(error: BaseException) -> bool:
     """Tell whether a handshake failed because the client spoke HTTP."""
+    return _HTTP in _texts(error)
+
+
+def _texts(error: BaseException) -> list[str]:
     queue = error.args[0] if error.args and isinstance(error.args[0], list) else ()
-    return any(entry[-1] == "http request" for entry in queue)
+    return [entry[-1] for entry in queue]

@@ -132,6 +132,8 @@ def test_a_handshake_that_takes_too_long(clock: Clock) -> None:
         (OTHER, False, Closed.FAULT),
         (HTTP, True, Closed.PLAIN_HTTP),
         (SSL.Error(), True, Closed.HANDSHAKE),
+        (SSL.Error([("SSL routines", "", "certificate verify failed")]), True, Closed.CERTIFICATE),
+        (SSL.Error([("SSL routines", "", "peer did not return a certificate")]), True, Closed.CERTIFICATE),
     ],
 )
 def test_how_a_connection_ended_is_counted(
