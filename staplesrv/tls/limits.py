@@ -67,22 +67,13 @@ class Limits:
         """Return how often one address may begin a handshake; None for no limit."""
         return Rate.of(self.handshake_rate, self.handshake_burst, where=WHERE, kind="handshake")
 
-    def shared(self, workers: int) -> Limits:
-        """Return what each of so many processes may let in: its part of what is counted, rounded up.
+    def part(self, workers: int) -> Limits:
+        """Return one worker's part of the limits that are for all together; rounded up, so that none has nothing.
 
         Rates stay: processes that were forked from one share the buckets.
         """
         counts: dict[str, Any] = {key: -(-getattr(self, key) // workers) for key in COUNTS}
         return replace(self, **counts)
-
-    def part(self, workers: int) -> Limits:
-        """Return one worker's part of the limits that are for all together; rounded up, so that none has nothing."""
-        return replace(
-            self,
-            connections=-(-self.connections // workers),
-            connections_per_address=-(-self.connections_per_address // workers),
-            handshakes=-(-self.handshakes // workers),
-        )
 
 
 def _bad(key: str, problem: str, advice: str) -> OperatorError:

@@ -54,8 +54,8 @@ def test_a_rate_is_off_unless_it_is_said() -> None:
 def test_each_process_has_its_part() -> None:
     """Of what is counted, at least one; a rate is one for all."""
     whole = Limits(10, 4, 1, handshake_rate=5)
-    assert whole.shared(4) == Limits(3, 1, 1, handshake_rate=5)
-    assert whole.shared(1) == whole
+    assert whole.part(4) == Limits(3, 1, 1, handshake_rate=5)
+    assert whole.part(1) == whole
 
 
 def test_the_smallest_and_the_largest() -> None:
