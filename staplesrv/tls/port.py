@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from twisted.internet import tcp
-from twisted.internet.interfaces import IProtocolFactory, IProtocolNegotiationFactory
+from twisted.internet.interfaces import IDelayedCall, IProtocolFactory, IProtocolNegotiationFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -26,6 +26,12 @@ _PASSING = {errno.ECONNABORTED, errno.EPERM, errno.EPROTO}
 """The client, or a packet filter, was faster: the next connection may do better."""
 
 _NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE}
+
+PAUSE = 1.0
+"""Seconds without accepting, where the system has no room for a connection."""
+
+SILENCE = 60.0
+"""Seconds until that is told again."""
 
 _log = Logger()
 
@@ -70,6 +76,8 @@ class TLSPort(tcp.Port):
         self._openssl = openssl
         self._spare = -1
         self._watched = False
+        self._paused: IDelayedCall | None = None
+        self._silent_until = 0.0
 
     def startListening(self) -> None:
         """Accept from now on."""
@@ -93,6 +101,9 @@ class TLSPort(tcp.Port):
 
     def stopReading(self) -> None:
         """Watch no more for new connections."""
+        paused, self._paused = self._paused, None
+        if paused is not None:
+            paused.cancel()
         if self._watched:
             self._watched = False
             self._connections.poller.watch(self, READING, 0)
@@ -120,9 +131,8 @@ class TLSPort(tcp.Port):
         except BlockingIOError:
             return
         except OSError as error:
-            passing = error.errno in _PASSING or (error.errno in _NO_DESCRIPTORS and self._turn_away())
-            if not passing:
-                _log.error("Accepting a connection failed: {error}", error=error)
+            if not (error.errno in _PASSING or (error.errno in _NO_DESCRIPTORS and self._turn_away())):
+                self._pause(error)
             return
         # Without the parts of Python's sockets that are written in Python.
         connected = socket.SocketType(self.addressFamily, socket.SOCK_STREAM, 0, descriptor)
@@ -187,6 +197,19 @@ class TLSPort(tcp.Port):
         except Exception:  # noqa: BLE001 - as above
             _log.failure("A protocol failed at the start of its connection, which is closed")
             transport.abortConnection()
+
+    def _pause(self, error: OSError) -> None:
+        """Accept nothing for a moment: whoever waits would keep the listening socket readable, and the reactor busy."""
+        now = self.reactor.seconds()  # type: ignore[attr-defined]
+        if now >= self._silent_until:
+            self._silent_until = now + SILENCE
+            _log.error("Accepting a connection failed, and is tried again each second: {error}", error=error)
+        self.stopReading()
+        self._paused = self.reactor.callLater(PAUSE, self._go_on)  # type: ignore[attr-defined]
+
+    def _go_on(self) -> None:
+        self._paused = None
+        self.startReading()
 
     def _reserve(self) -> None:
         with suppress(OSError):

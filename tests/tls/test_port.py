@@ -25,7 +25,7 @@ from staplesrv.tls.addresses import Address
 from staplesrv.tls.connections import Closed, Connections
 from staplesrv.tls.context_factory import ContextFactory
 from staplesrv.tls.limits import Limits
-from staplesrv.tls.port import TLSPort
+from staplesrv.tls.port import PAUSE, TLSPort
 from staplesrv.tls.preamble import MakePreamble
 
 LOCAL = "127.0.0.1"
@@ -342,12 +342,42 @@ class TestFaults:
         assert not logged
 
     def test_another_error(self, house: House, logged: list[dict[str, Any]]) -> None:
-        """It is told in one line, and the port goes on."""
+        """It is told in one line, and the port goes on a second later; it does not keep the reactor busy till then."""
+        port: Any = house.open()
+        port.socket = Flaky(port.socket, *[errno.ENOBUFS] * 4)
+        logged.clear()
+        waiting = house.call()
+        for _ in range(4):
+            house.reactor.settle()
+            assert house.connections.open == 0
+            house.reactor.advance(PAUSE)
+        waiting.shake_hands().send(b"hello")
+        waiting.wait_for(b"hello")
+        assert [event["log_level"].name for event in logged] == ["error"]
+
+    def test_no_descriptors_for_anybody(self, house: House, logged: list[dict[str, Any]]) -> None:
+        """Where other processes take what the port lets go of, nobody can be turned away: they wait."""
+        port: Any = house.open()
+        port.socket = Flaky(port.socket, errno.ENFILE)
+        port._turn_away = lambda: False
+        logged.clear()
+        waiting = house.call()
+        house.reactor.settle()
+        assert house.connections.open == 0
+        house.reactor.advance(PAUSE)
+        waiting.shake_hands()
+        assert [event["log_level"].name for event in logged] == ["error"]
+
+    def test_the_end_while_it_pauses(self, house: House) -> None:
+        """Nothing goes on then."""
         port: Any = house.open()
         port.socket = Flaky(port.socket, errno.ENOBUFS)
-        logged.clear()
-        assert house.serves()
-        assert [event["log_level"].name for event in logged] == ["error"]
+        house.call()
+        house.reactor.settle()
+        port.stopListening()
+        house.reactor.advance(PAUSE)
+        house.reactor.settle()
+        assert not house.reactor.getDelayedCalls()
 
     def test_no_protocol(self, house: House) -> None:
         """A factory that makes none for a client has it closed."""
