@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 from staplesrv.http.fields import Field
 from staplesrv.http.static.files import Static
 from staplesrv.http.static.settings import StaticSettings
+from staplesrv.http.static.tree import Tree
 
 NOW = 4_000_000_000.0
 """What the wall clock says: long after the tests are run, as inodes have the real time in them."""
@@ -48,6 +49,11 @@ class SiteFolder:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         os.utime(path, (modified, modified))
         return path
+
+    def look_through(self, tree: Tree) -> None:
+        """Have the disk looked at by another tree."""
+        shelf = self.application._shelf
+        shelf._tree = shelf._open_files._tree = tree
 
     def exchange(self, target: bytes, *fields: Field, method: bytes = b"GET") -> FakeExchange:
         """Have a request answered as far as it goes by itself."""

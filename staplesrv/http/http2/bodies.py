@@ -9,7 +9,7 @@ from staplesrv.http.fields import Fields
 from staplesrv.http.http2.frames import Code
 
 HIGH_WATER = 32 * 1024
-"""Bytes that wait to go out on one stream beyond which its handler is asked to pause: a client has many streams, and
+"""Bytes that wait to go out on one stream from which on its handler is asked to pause: a client has many streams, and
 may take nothing of any of them."""
 
 LOW_WATER = 16 * 1024

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from staplesrv.http.exchange import Exchange, Handler
 from staplesrv.http.fields import Fields
 from staplesrv.http.http1.chunks import allowed_trailers
-from staplesrv.http.http1.framing import declared_length, is_silent
+from staplesrv.http.http1.framing import is_silent
 from staplesrv.http.http2 import frames
 from staplesrv.http.http2.blocks import encoded
 from staplesrv.http.http2.bodies import HIGH_WATER, Incoming, Outgoing
@@ -19,7 +19,7 @@ from staplesrv.http.http2.patience import SERVED
 from staplesrv.http.http2.response_head import OK, block, final_block, kept_block
 from staplesrv.http.pages import page
 from staplesrv.http.request import Request
-from staplesrv.http.response import Response, checked
+from staplesrv.http.response import Response, checked, declared_length
 from staplesrv.http.server_fields import SERVER_NAMES
 
 if TYPE_CHECKING:
@@ -314,7 +314,7 @@ class Stream(Exchange):
             outgoing.moved = self._carrier.now()
         outgoing.add(data)
         self._carrier.sender.ready(self)
-        if outgoing.size > HIGH_WATER and not outgoing.paused and not self.over:
+        if outgoing.size >= HIGH_WATER and not outgoing.paused and not self.over:
             outgoing.paused = True
             if self._handler is not None:
                 self._tell(self._handler.pause)

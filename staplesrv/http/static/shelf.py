@@ -14,9 +14,10 @@ from staplesrv.http.static.cache import Cache, Entry, Stamps
 from staplesrv.http.static.encodings import SUFFIXES, choose
 from staplesrv.http.static.file_path import FilePath
 from staplesrv.http.static.media_types import media_type
+from staplesrv.http.static.open_files import OpenFiles
 from staplesrv.http.static.representation import Description, Representation, read_whole
 from staplesrv.http.static.settings import StaticSettings
-from staplesrv.http.static.tree import Stamp, Tree
+from staplesrv.http.static.tree import Tree
 from staplesrv.sources import WallClock
 
 _UNSETTLED_NS = 2_000_000_000
@@ -38,6 +39,7 @@ class Shelf:
 
     def __init__(self, tree: Tree, settings: StaticSettings, clock: IReactorTime, wall_clock: WallClock) -> None:
         self._tree = tree
+        self._open_files = OpenFiles(tree)
         self._settings = settings
         self._clock = clock
         self._wall_clock = wall_clock
@@ -120,8 +122,9 @@ class Shelf:
         kept = entry.representations.get(coding)
         if kept is not None and kept.body is not None:
             return kept, None
-        file = opened.enter_context(self._tree.open(entry.path.name + SUFFIXES[coding]))
-        stamp = Stamp.of(os.fstat(file.fileno()))
+        name = entry.path.name + SUFFIXES[coding]
+        found = opened.enter_context(self._open_files.opened(name, entry.stamps[coding]))
+        file, stamp = found.file, found.stamp
         if kept is not None and kept.stamp == stamp:
             return kept, file
         body = read_whole(file, stamp.size) if stamp.size <= self._settings.file_in_memory else None

@@ -110,8 +110,8 @@ def _open_regular(name: bytes, folder: int) -> FileIO:
     if stat.S_ISLNK(mode):
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
     if stat.S_ISREG(mode):
-        file = FileIO(os.open(name, _FILE, dir_fd=folder))
-        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return file
-        file.close()
+        descriptor = os.open(name, _FILE, dir_fd=folder)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return FileIO(descriptor)
+        os.close(descriptor)
     raise FileNotFoundError(errno.ENOENT, "is no regular file", name)

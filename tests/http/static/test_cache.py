@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> SiteFolder:
 def counted(folder: SiteFolder) -> CountingTree:
     """Have a folder's looks at the disk counted."""
     tree = CountingTree(folder.root)
-    folder.application._shelf._tree = tree
+    folder.look_through(tree)
     return tree
 
 

@@ -77,7 +77,7 @@ def test_pieces_are_small_where_there_may_be_many(folder: SiteFolder) -> None:
     exchange.give(folder.application)
     assert exchange.handler is not None
     exchange.handler.body_end(())
-    assert exchange.pieces == [64 * 1024]
+    assert exchange.pieces == [32 * 1024]
     exchange.handler.lost()
 
 

@@ -184,13 +184,13 @@ class FailingTree(Tree):
 )
 def test_errors_of_the_file_system_have_their_status(folder: SiteFolder, error: int, status: int) -> None:
     """A server out of descriptors says that it is busy; a failing disk is our own trouble."""
-    folder.application._shelf._tree = FailingTree(error)
+    folder.look_through(FailingTree(error))
     assert folder.get(b"/a.txt").status == status
 
 
 def test_a_disk_that_fails_is_logged_once_a_minute(folder: SiteFolder) -> None:
     """However often it is asked, and without a traceback."""
-    folder.application._shelf._tree = FailingTree(errno.EIO)
+    folder.look_through(FailingTree(errno.EIO))
     with capturedLogs() as said:
         for _ in range(100):
             folder.get(b"/a.txt")
