@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Self
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.interfaces import IReactorFromThreads
@@ -22,30 +22,14 @@ class OnSignal(Service):
         number: Which signal.
         reactor: Where the call is made.
         call: What to call.
-        alone: Whoever had the signal before does not get it meanwhile.
     """
 
-    def __init__(
-        self,
-        number: signal.Signals,
-        reactor: IReactorFromThreads,
-        call: Callable[[], object],
-        *,
-        alone: bool = False,
-    ) -> None:
+    def __init__(self, number: signal.Signals, reactor: IReactorFromThreads, call: Callable[[], object]) -> None:
         self._number = number
         self._reactor = reactor
         self._call = call
-        self._alone = alone
         self._before: Any = None
         self._installed = False
-
-    def __enter__(self) -> Self:
-        self.startService()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopService()
 
     def startService(self) -> None:
         """Begin to listen for the signal."""
@@ -65,5 +49,5 @@ class OnSignal(Service):
     def _received(self, number: int, frame: FrameType | None) -> None:
         # This may come between any two instructions; the one safe thing is to ask the reactor for a turn.
         self._reactor.callFromThread(self._call)
-        if callable(self._before) and not self._alone:
+        if callable(self._before):
             self._before(number, frame)

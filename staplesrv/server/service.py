@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from staplesrv.server.premises import Premises
 from staplesrv.server.privileges import Identity
 from staplesrv.server.processes.crew import Crew
 from staplesrv.server.staff import Staff
+from staplesrv.server.stop_signals import StopSignals
 from staplesrv.staples.blocking import in_thread
 from staplesrv.tls.limits import Limits
 from staplesrv.tls.stapler import Stapler
@@ -90,6 +90,9 @@ class StaplesrvService(MultiService):
         # Without a log, too: left to itself SIGUSR1 ends the process.
         for number, call in ((signal.SIGHUP, self._hung_up), (signal.SIGUSR1, self.staff.reopen_logs)):
             OnSignal(number, reactor, call).setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
+        self._stop_signals = StopSignals(reactor, self._hurry)
+        self._stop_signals.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
+        self._hurried = False
         self._starting: Deferred[None] | None = None
         self._reloading: Deferred[None] | None = None
         self._again = False
@@ -198,18 +201,20 @@ class StaplesrvService(MultiService):
 
     async def _stop(self) -> None:
         self.running = 0
+        self._stop_signals.stopping()
         under_way = [one for one in (self._starting, self._reloading) if one is not None]
         self._starting = None
         self._again = False
         for one in under_way:
             one.cancel()
-        closing = Deferred.fromCoroutine(self.staff.close(self.configuration.drain))
-        with ExitStack() as signals:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                # The reactor is stopping and would raise.
-                signals.enter_context(OnSignal(number, self._reactor, self.staff.hurry, alone=True))
-            await DeferredList([*under_way, closing], consumeErrors=True)
-            await super().stopService()  # type: ignore[no-untyped-call]  # as above
+        closing = Deferred.fromCoroutine(self.staff.close(0 if self._hurried else self.configuration.drain))
+        await DeferredList([*under_way, closing], consumeErrors=True)
+        await super().stopService()  # type: ignore[no-untyped-call]  # as above
+
+    def _hurry(self) -> None:
+        self._hurried = True
+        if not self.running:
+            self.staff.hurry()
 
     def _hung_up(self) -> None:
         # By custom this one asks for everything to be read and opened anew.

@@ -132,7 +132,7 @@ def test_what_takes_too_long_is_closed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_it_at_once(tmp_path: Path, number: signal.Signals) -> None:
-    """However much time connections had; and a third one does no harm."""
+    """However much time connections had."""
     with served(tmp_path, 600) as (server, _app, raw):
         tunnel = Client(server.port, "raw.test")
         tunnel_end = raw.accept()
@@ -141,4 +141,15 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, number: signal.Signals)
         server.program.signal(number)
         assert server.program.end(5) == -number
         assert tunnel_end.recv(1) == b""
+        tunnel.close()
+
+
+def test_two_signals_in_a_row(tmp_path: Path) -> None:
+    """The second one may come before the first one was looked at: a program that is busy ends at once, too."""
+    with served(tmp_path, 600) as (server, _app, raw):
+        tunnel = Client(server.port, "raw.test")
+        raw.accept()
+        for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
+            server.program.signal(number)
+        assert server.program.end(5) in {-signal.SIGTERM, -signal.SIGINT}
         tunnel.close()

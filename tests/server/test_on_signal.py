@@ -68,18 +68,6 @@ def test_in_another_thread_there_are_no_signals(handler: Any) -> None:
     assert signal.getsignal(signal.SIGHUP) is handler
 
 
-def test_alone() -> None:
-    """Whoever had the signal before has it again afterwards, and not meanwhile."""
-    had: list[int] = []
-    signal.signal(signal.SIGHUP, lambda number, _: had.append(number))
-    turns = Turns()
-    with OnSignal(signal.SIGHUP, turns, print, alone=True):  # type: ignore[arg-type]
-        os.kill(os.getpid(), signal.SIGHUP)
-    assert (had, turns.waiting) == ([], [print])
-    os.kill(os.getpid(), signal.SIGHUP)
-    assert had == [signal.SIGHUP]
-
-
 def test_whoever_had_the_signal_before_gets_it_too() -> None:
     """With a log file, twistd rotates it on SIGUSR1."""
     had: list[int] = []
