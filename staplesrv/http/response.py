@@ -92,3 +92,17 @@ def checked(fields: Fields) -> Fields:
         if not is_value(value):
             raise BadResponse(f"{name.decode()} has a value that can't be sent")
     return fields
+
+
+def declared_length(fields: Fields) -> int | None:
+    """Return what Content-Length says; None where there is none.
+
+    Raises:
+        BadResponse: it says nothing that can be sent.
+    """
+    lengths = [value for name, value in fields if name.lower() == b"content-length"]
+    if not lengths:
+        return None
+    if len(lengths) > 1 or not lengths[0].isdigit():
+        raise BadResponse("Content-Length is no number, or there are several")
+    return int(lengths[0])

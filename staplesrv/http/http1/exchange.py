@@ -11,7 +11,7 @@ from staplesrv.http.fields import Fields
 from staplesrv.http.http1 import framing
 from staplesrv.http.pages import page
 from staplesrv.http.request import Request
-from staplesrv.http.response import Response, checked, field_lines, status_line
+from staplesrv.http.response import Response, checked, declared_length, field_lines, status_line
 from staplesrv.http.server_fields import SERVER_NAMES, ServerFields
 
 CONTINUE = 100
@@ -105,7 +105,7 @@ class HTTP1Exchange(Exchange):
             return
         self._check_not_begun()
         fields = framing.applications_own(fields)
-        length = framing.declared_length(fields)
+        length = declared_length(fields)
         self._silent = framing.is_silent(self.request, status)
         self._left = None if self._silent else length
         unknown = length is None and not self._silent

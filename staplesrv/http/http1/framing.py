@@ -6,7 +6,7 @@ from staplesrv.http.exchange import FieldLines
 from staplesrv.http.fields import Fields, members
 from staplesrv.http.http1.chunks import allowed_trailers
 from staplesrv.http.request import Request
-from staplesrv.http.response import BadResponse, checked, field_lines, status_line
+from staplesrv.http.response import checked, field_lines, status_line
 from staplesrv.http.server_fields import SERVER_NAMES, ServerFields
 
 END = b"\r\n"
@@ -31,20 +31,6 @@ def applications_own(fields: Fields) -> Fields:
         BadResponse: a field can't be sent.
     """
     return tuple([field for field in checked(fields) if field[0].lower() not in _CONNECTIONS_OWN])
-
-
-def declared_length(fields: Fields) -> int | None:
-    """Return what Content-Length says; None where there is none.
-
-    Raises:
-        BadResponse: it says nothing that can be sent.
-    """
-    lengths = [value for name, value in fields if name.lower() == b"content-length"]
-    if not lengths:
-        return None
-    if len(lengths) > 1 or not lengths[0].isdigit():
-        raise BadResponse("Content-Length is no number, or there are several")
-    return int(lengths[0])
 
 
 def lines(status: int, fields: Fields, added: FieldLines, servers: ServerFields) -> bytes:

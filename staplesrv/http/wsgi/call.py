@@ -20,7 +20,7 @@ from twisted.python.threadpool import ThreadPool
 from staplesrv.http.exchange import Exchange
 from staplesrv.http.fields import Fields
 from staplesrv.http.pages import page
-from staplesrv.http.response import BadResponse, Response, checked
+from staplesrv.http.response import BadResponse, Response, checked, declared_length
 from staplesrv.http.wsgi.environ import environ
 
 _CONNECTIONS = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
@@ -155,7 +155,10 @@ class Call:
                 exc_info = None  # else there is a circle of references, as the PEP warns
         elif self._head is not None:
             raise RuntimeError("start_response was called twice")
-        self._head = _status(status), checked(_fields(headers))
+        # What can't be sent is found out here: in the reactor's thread it would be nobody's, and the client would wait.
+        fields = checked(_fields(headers))
+        declared_length(fields)
+        self._head = _status(status), fields
         return self._put
 
     def _put(self, data: bytes) -> None:
