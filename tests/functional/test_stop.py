@@ -153,3 +153,34 @@ def test_two_signals_in_a_row(tmp_path: Path) -> None:
             server.program.signal(number)
         assert server.program.end(5) in {-signal.SIGTERM, -signal.SIGINT}
         tunnel.close()
+
+
+def test_a_kept_connection_of_http_2(stopping: tuple[HTTPServer, Backend, Backend]) -> None:
+    """It is told by GOAWAY, and closed a moment later; nothing is left of the program then."""
+    server, _app, _raw = stopping
+    talk = Talk(server.port, alpn=(b"h2",))
+    talk.shake_hands()
+    assert talk.client.seen.alpn == b"h2"
+    talk.client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS + SETTINGS_ACK)
+    talk.socket.sendall(talk.client.outgoing())
+    early = bytearray()
+    while SETTINGS_ACK not in early:
+        talk.client.incoming(talk.socket.recv(65536))
+        early += talk.client.received()
+    began = time.monotonic()
+    server.program.signal(signal.SIGTERM)
+    told = talk.rest()
+    assert [kind for kind in kinds(told) if kind == GOAWAY] == [GOAWAY, GOAWAY]
+    assert server.program.end(5) == ENDED
+    assert 0.9 < time.monotonic() - began < 4
+
+
+SETTINGS, SETTINGS_ACK = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)), bytes((0, 0, 0, 4, 1, 0, 0, 0, 0))
+GOAWAY = 7
+
+
+def kinds(data: bytes) -> Iterator[int]:
+    """The types of HTTP/2's frames: RFC 9113 §4.1."""
+    while data:
+        yield data[3]
+        data = data[9 + int.from_bytes(data[:3]) :]

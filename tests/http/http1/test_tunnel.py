@@ -8,6 +8,7 @@ import pytest
 from wire import Calls, Wire
 
 from staplesrv.http.exchange import Exchange
+from staplesrv.http.factory import STOP_SECONDS
 from staplesrv.http.response import Response
 
 ASKS = b"GET /chat HTTP/1.1\r\nHost: example.org\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
@@ -43,6 +44,23 @@ def test_later_tunnel() -> None:
     tunnel(application.exchange)
     assert application.content == b"early"
     assert wire.transport.reading
+
+
+def test_a_tunnel_goes_on_when_the_server_stops() -> None:
+    """Both ways, until it ends by itself; the limit is for the server to set."""
+    application = Calls(tunnel)
+    wire = Wire(application)
+    wire.send(ASKS)
+    wire.factory.stop()
+    wire.clock.pump([STOP_SECONDS] * 30)
+    wire.send(b"ping")
+    application.exchange.write(b"pong")
+    assert (application.content, wire.answer) == (b"ping", SWITCHED + b"pong")
+    assert not wire.ended
+    application.exchange.finish()
+    wire.half_close()
+    assert wire.ended == "lost"
+    assert wire.clock.getDelayedCalls() == []
 
 
 def test_no_upgrade() -> None:
