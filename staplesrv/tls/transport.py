@@ -124,6 +124,8 @@ class TLSTransport(tcp.Server):
     """The connection ends at the client's wish, with what is written by now."""
     _unheard = False
     """When the connection was to be closed the client had sent more than was read."""
+    _broken = False
+    """The end is not to be taken for an orderly one."""
 
     def __init__(
         self,
@@ -420,6 +422,11 @@ class TLSTransport(tcp.Server):
             if not self._in_turn:
                 self._watch()
 
+    def breakConnection(self) -> None:
+        """Send what was written, then close without a close_notify: so the client knows that this was not all."""
+        self._broken = True
+        self.loseConnection()
+
     def abortConnection(self) -> None:
         """End the connection at once, with a reset; nothing more is sent or delivered."""
         super().abortConnection()  # type: ignore[no-untyped-call]
@@ -475,7 +482,9 @@ class TLSTransport(tcp.Server):
         return self._output.size > 0 and not self._over
 
     def _say_goodbye(self) -> bool:
-        """Send a close_notify; tell whether that is done."""
+        """Send a close_notify, where the end is an orderly one; tell whether that is done."""
+        if self._broken:
+            return True
         try:
             want = self._openssl.close(self._tls)
         except SSL.Error:

@@ -193,6 +193,20 @@ def test_a_backend_that_dies_in_the_middle(
     assert answer.exit_status != 0
 
 
+@pytest.mark.parametrize("begin", [b"Content-Length: 60000", b"Transfer-Encoding: chunked"])
+def test_what_came_before_a_backend_died(server: HTTPServer, place: Place, begin: bytes) -> None:
+    """The client gets all of it."""
+
+    def die(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + begin + b"\r\n\r\nc350\r\n" + b"a" * 49_990)
+        connection.close()
+
+    place.plain.script = die
+    answer = server.curl("/", name="plain.test")
+    assert answer.body.endswith(b"a" * 49_990)
+    assert answer.exit_status != 0
+
+
 @contextmanager
 def uploading(size: int, folder: Path) -> Iterator[str]:
     """A file to upload."""

@@ -34,7 +34,7 @@ class WholeTransport:
         written: What the client got.
         waiting: What a slow client has not taken yet.
         reading: Whether the protocol wants to read.
-        ended: How the connection ended: `lost` or `aborted`.
+        ended: How the connection ended: `lost`, `broken` or `aborted`.
         half_closed: Our direction is closed.
     """
 
@@ -51,6 +51,7 @@ class WholeTransport:
         self.producer: Any = None
         self.told_to_pause = False
         self._disconnecting = False
+        self._orderly = "lost"
 
     def write(self, data: bytes) -> None:
         """Send."""
@@ -78,7 +79,7 @@ class WholeTransport:
             self.told_to_pause = False
             self.producer.resumeProducing()
         elif self._disconnecting and self.producer is None:
-            self._end("lost", ConnectionDone())
+            self._end(self._orderly, ConnectionDone())
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:  # noqa: FBT001 - Twisted's interface
         """Have a push producer."""
@@ -91,7 +92,7 @@ class WholeTransport:
         """Have none."""
         self.producer = None
         if self._disconnecting and not self.waiting:
-            self._end("lost", ConnectionDone())
+            self._end(self._orderly, ConnectionDone())
 
     def pauseProducing(self) -> None:
         """Read no more."""
@@ -107,7 +108,7 @@ class WholeTransport:
             return
         self._disconnecting = True
         if not self.waiting and self.producer is None:
-            self._end("lost", ConnectionDone())
+            self._end(self._orderly, ConnectionDone())
 
     def abortConnection(self) -> None:
         """Reset."""
@@ -134,7 +135,12 @@ class WholeTransport:
 
 
 class WireTransport(WholeTransport):
-    """One whose direction can be closed alone."""
+    """One whose direction can be closed alone, and which can end without a close_notify."""
+
+    def breakConnection(self) -> None:
+        """Close when all is sent, without a proper end."""
+        self._orderly = "broken"
+        self.loseConnection()
 
     def loseWriteConnection(self) -> None:
         """Close our direction."""

@@ -689,6 +689,15 @@ class TestEnding:
         stage.reactor.advance(LINGER_SECONDS)
         assert stage.closed
 
+    def test_a_break(self, stage: Stage) -> None:
+        """What was written goes out, and no close_notify behind it."""
+        stage.transport.write(b"not all")
+        stage.transport.breakConnection()
+        stage.transport.doWrite()
+        assert (stage.openssl.calls, stage.openssl.written) == (["write"], b"not all")
+        assert stage.protocol.calls == [("lost", ConnectionDone)]
+        assert stage.closed
+
     def test_an_abort(self, stage: Stage) -> None:
         """At once, and with a reset: nothing that was written goes out."""
         stage.transport.write(b"never mind")

@@ -195,11 +195,16 @@ class HTTP1Connection(Protocol):
             exchange.gone()
             self._close_tunnel()
 
-    def broken(self) -> None:
-        """End the connection at once."""
+    def broken(self, *, unframed: bool) -> None:
+        """End the connection in the middle of a response."""
         self._exchange = None
         self._closing = True
-        self._outlet.abort()
+        self._input = b""
+        if unframed:
+            self._outlet.abort()
+        else:
+            self._waiting.begin(self._outlet.patience(self._limits.write_seconds))
+            self._outlet.break_off()
 
     def hold(self, *, hold: bool) -> None:
         """Hold back the body, or no longer."""

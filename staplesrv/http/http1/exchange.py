@@ -44,8 +44,13 @@ class Wire(Protocol):
     def end_tunnel(self) -> None:
         """No more bytes go into the tunnel."""
 
-    def broken(self) -> None:
-        """Nothing that follows would make sense to the client."""
+    def broken(self, *, unframed: bool) -> None:
+        """Nothing that follows would make sense to the client, which is to get what it was sent before.
+
+        Args:
+            unframed: The end of the connection is what ends the response. Not all clients would find an end without
+                TLS's close_notify odd (RFC 9112 §9.8): these get a reset, which can overtake what was sent.
+        """
 
     def hold(self, *, hold: bool) -> None:
         """Hold back the request's body, or no longer."""
@@ -151,8 +156,9 @@ class HTTP1Exchange(Exchange):
         """Break the connection off."""
         wire = self._wire
         if wire is not None:
+            unframed = bool(self.status) and self._left is None and not (self._chunked or self._silent or self._tunnel)
             self.end()
-            wire.broken()
+            wire.broken(unframed=unframed)
 
     def tunnel(self, fields: Fields) -> None:
         """Accept the upgrade."""

@@ -74,8 +74,16 @@ class Outlet:
         self._release()
         self._transport.loseConnection()
 
+    def break_off(self) -> None:
+        """End the connection when all is sent, and out of order where the transport can do that."""
+        self._release()
+        if hasattr(type(self._transport), "breakConnection"):
+            self._transport.breakConnection()
+        else:
+            self._transport.loseConnection()
+
     def abort(self) -> None:
-        """End the connection at once, so that the client notices."""
+        """End the connection at once, with a reset."""
         self._transport.abortConnection()
 
     def over(self) -> None:

@@ -71,7 +71,7 @@ def test_after_the_start(logged: list[str]) -> None:
     wire.send(POST[:-1])
     application.exchange.start(200, ())
     wire.send(b"c")
-    assert wire.ended == "aborted"
+    assert wire.ended == "broken"
     assert len(logged) == 1
 
 

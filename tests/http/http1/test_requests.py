@@ -216,7 +216,7 @@ def test_too_large_in_the_end() -> None:
     wire.send(post(b"Transfer-Encoding: chunked\r\n", b"3\r\nabc\r\n"))
     application.exchange.start(200, ())
     wire.send(b"3\r\nabc\r\n")
-    assert wire.ended == "aborted"
+    assert wire.ended == "broken"
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ def test_without_content(status: int) -> None:
 def test_too_short() -> None:
     """A body that ends before its length breaks the connection, so that the client notices."""
     wire = answered(lambda exchange: (exchange.start(200, ((b"Content-Length", b"5"),)), exchange.finish()))
-    assert wire.ended == "aborted"
+    assert wire.ended == "broken"
     assert len(wire.done) == 1
 
 
@@ -242,5 +242,57 @@ def test_nothing_after_the_end() -> None:
 def test_abort() -> None:
     """An exchange that is broken off takes its connection with it."""
     wire = answered(lambda exchange: (exchange.start(200, ()), exchange.abort()))
-    assert wire.ended == "aborted"
+    assert wire.ended == "broken"
     assert len(wire.done) == 1
+
+
+def test_abort_with_something_on_its_way() -> None:
+    """What was written before goes out, to a client that takes it in time; then the connection ends out of order."""
+    for takes, end in ((True, "broken"), (False, "aborted")):
+        application = Calls(lambda exchange: exchange.start(200, ()))
+        wire = Wire(application)
+        wire.send(GET)
+        wire.transport.slow = True
+        application.exchange.write(b"a" * 100_000)
+        application.exchange.abort()
+        assert not wire.ended
+        wire.clock.pump([2.5] * 47)
+        assert not wire.ended
+        if takes:
+            wire.transport.drain()
+            assert wire.answer.endswith(b"a" * 100_000 + b"\r\n")
+        else:
+            wire.clock.pump([2.5] * 2)
+        assert wire.ended == end
+
+
+def test_abort_of_what_ends_with_the_connection() -> None:
+    """It is a reset: to many clients any other end would pass for that of the response."""
+    application = Calls(lambda exchange: exchange.start(200, ()))
+    wire = Wire(application)
+    wire.send(b"GET / HTTP/1.0\r\n\r\n")
+    application.exchange.write(b"a")
+    application.exchange.abort()
+    assert wire.ended == "aborted"
+
+
+def test_abort_where_tls_has_no_other_end_than_an_orderly_one() -> None:
+    """It shows in the response."""
+    application = Calls(lambda exchange: exchange.start(200, ()))
+    wire = Wire(application, whole=True)
+    wire.send(GET)
+    application.exchange.abort()
+    assert wire.ended == "lost"
+    assert not wire.answer.endswith(b"0\r\n\r\n")
+
+
+def test_abort_before_the_beginning() -> None:
+    """An answer to an earlier request gets through."""
+    application = Calls(lambda exchange: exchange.send(Response(200)) if exchange.request.target == b"/one" else None)
+    wire = Wire(application)
+    wire.transport.slow = True
+    wire.send(GET.replace(b"/", b"/one", 1) + GET)
+    application.exchange.abort()
+    wire.transport.drain()
+    assert wire.answer.startswith(b"HTTP/1.1 200 ")
+    assert wire.ended == "broken"
