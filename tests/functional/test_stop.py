@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -184,3 +185,31 @@ def kinds(data: bytes) -> Iterator[int]:
     while data:
         yield data[3]
         data = data[9 + int.from_bytes(data[:3]) :]
+
+
+def test_no_request_is_lost(stopping: tuple[HTTPServer, Backend, Backend]) -> None:
+    """Clients that are busy on kept connections are told to go, and have an answer to each request that they sent."""
+    server, _app, _raw = stopping
+    with ThreadPoolExecutor(16) as pool:
+        busy = [pool.submit(ask_on, server.port, number / 40) for number in range(16)]
+        time.sleep(0.5)
+        server.program.signal(signal.SIGTERM)
+        counts = [one.result(timeout=20) for one in busy]
+    assert all(answered == sent and sent > 1 for sent, answered in counts)
+    assert server.program.end(5) == ENDED
+
+
+def ask_on(port: int, pause: float) -> tuple[int, int]:
+    """Ask on one connection until the server ends it; how many requests were sent, and how many answered."""
+    client = Client(port, "page.test")
+    sent = answered = 0
+    answer = b""
+    while b"Connection: close" not in answer:
+        client.tls.send(GET)
+        sent += 1
+        answer = client.tls.recv(65536)
+        answered += answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        time.sleep(pause)
+    assert client.read_all() == b""
+    client.close()
+    return sent, answered
