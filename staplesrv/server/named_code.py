@@ -26,7 +26,7 @@ def find_resource(name: str, place: Place) -> Any:
     """
     found = _find(name, "resource", place)
     if not (IResource.providedBy(found) or callable(found)):
-        raise _no_resource(place, f"{name} is a {type(found).__name__}")
+        raise _no_resource(place, f"{name} is of type {type(found).__name__}")
     return found
 
 
@@ -42,10 +42,10 @@ def make_resource(name: str, place: Place) -> IResource:
         return found
     try:
         made = found()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise place.error("resource", f"{name} raised {_says(error)}", "mend it there") from error
     if not IResource.providedBy(made):
-        raise _no_resource(place, f"{name} made a {type(made).__name__}")
+        raise _no_resource(place, f"{name} made something of type {type(made).__name__}")
     return made
 
 
@@ -57,7 +57,7 @@ def find_wsgi(name: str, place: Place) -> Callable[..., Any]:
     """
     found = _find(name, "wsgi", place)
     if not callable(found):
-        problem = f"{name} is a {type(found).__name__}"
+        problem = f"{name} is of type {type(found).__name__}"
         raise place.error("wsgi", problem, "name what is called with an environment and start_response")
     application: Callable[..., Any] = found
     return application
@@ -67,7 +67,7 @@ def _find(name: str, key: str, place: Place) -> Any:
     module_name, _, path = name.partition(":")
     try:
         found: Any = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that ends itself would end the server, without a word
         raise place.error(key, f"{module_name} can't be imported: {_says(error)}", _advice(error)) from error
     for attribute in path.split("."):
         try:
@@ -81,7 +81,7 @@ def _no_resource(place: Place, problem: str) -> OperatorError:
     return place.error("resource", problem, "give a twisted.web.resource.IResource, or a callable that makes one")
 
 
-def _says(error: Exception) -> str:
+def _says(error: BaseException) -> str:
     """Name an error of somebody else's code, and the innermost line that it came from."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     place = "" if _is_of_import(last.filename) else f" ({Path(last.filename).name} line {last.lineno})"
@@ -92,7 +92,7 @@ def _is_of_import(filename: str) -> bool:
     return filename.startswith("<frozen importlib") or filename == importlib.__file__
 
 
-def _advice(error: Exception) -> str:
+def _advice(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError):
         return "install it where twistd runs, or put its directory into PYTHONPATH"
     return "mend it there"

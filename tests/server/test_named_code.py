@@ -26,6 +26,7 @@ def make():
 class holder: inner = resource
 number = 5
 def wrong(): return 5
+def leaves(): raise SystemExit(3)
 def broken(): return 1 / 0
 """
 
@@ -73,15 +74,22 @@ def test_to_find_is_not_to_make(write: Write) -> None:
         ("operators:holder.nope", "operators has no holder.nope; check the name after the colon"),
         (
             "operators:number",
-            "operators:number is a int; give a twisted.web.resource.IResource, or a callable that makes one",
+            "operators:number is of type int; give a twisted.web.resource.IResource, or a callable that makes one",
         ),
         (
             "operators:wrong",
-            "operators:wrong made a int; give a twisted.web.resource.IResource, or a callable that makes one",
+            (
+                "operators:wrong made something of type int; "
+                "give a twisted.web.resource.IResource, or a callable that makes one"
+            ),
+        ),
+        (
+            "operators:leaves",
+            "operators:leaves raised SystemExit: 3 (operators.py line 13); mend it there",
         ),
         (
             "operators:broken",
-            "operators:broken raised ZeroDivisionError: division by zero (operators.py line 13); mend it there",
+            "operators:broken raised ZeroDivisionError: division by zero (operators.py line 14); mend it there",
         ),
     ],
 )
@@ -99,7 +107,9 @@ def test_a_module_that_is_not_there(write: Write) -> None:
     )
 
 
-@pytest.mark.parametrize("code", ["1 / 0", "import nope_nope", "def", "raise ValueError('a\\nb')"])
+@pytest.mark.parametrize(
+    "code", ["1 / 0", "import nope_nope", "def", "raise ValueError('a\\nb')", "raise SystemExit(3)"]
+)
 def test_a_module_that_fails_is_one_line(write: Write, code: str) -> None:
     """Whatever is in it."""
     write(code)
@@ -115,7 +125,8 @@ def test_a_wsgi_application_is_what_can_be_called(write: Write) -> None:
     with pytest.raises(OperatorError) as caught:
         find_wsgi("operators:number", HERE)
     assert str(caught.value) == (
-        "a.toml: site 1: wsgi: operators:number is a int; name what is called with an environment and start_response"
+        "a.toml: site 1: wsgi: operators:number is of type int; "
+        "name what is called with an environment and start_response"
     )
     with pytest.raises(OperatorError, match="site 1: wsgi: operators has no nope; check the name after the colon"):
         find_wsgi("operators:nope", HERE)
