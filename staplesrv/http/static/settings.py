@@ -15,6 +15,9 @@ from staplesrv.http.static.file_path import FilePath
 WHERE = "[sites.files]"
 """What an `OperatorError` about a setting names as its place; whoever knows the file may name that instead."""
 
+_MEDIA_TYPE = re.compile(r"[\w!#$&^+.-]+/[\w!#$&^+.-]+[ \t]*(;|\Z)", re.ASCII)
+"""RFC 6838 §4.2, and perhaps parameters behind."""
+
 _MIB = 1024 * 1024
 
 # Bytes and seconds. Reading a file at once holds up all clients.
@@ -52,9 +55,11 @@ class StaticSettings:
     def __post_init__(self) -> None:
         _check_texts("cache_control", self.cache_control)
         _check_texts("media_types", self.media_types)
-        for extension in self.media_types:
+        for extension, kind in self.media_types.items():
             if not extension.startswith(".") or extension != extension.lower():
                 raise _bad("media_types", f"{extension!r} is no extension", "write it in lower case, with its dot")
+            if not _MEDIA_TYPE.match(kind):
+                raise _bad("media_types", f"{kind!r} is no media type", "write it like application/wasm")
         for key in ("not_found", "fallback"):
             if getattr(self, key) and page_path(getattr(self, key)) is None:
                 raise _bad(key, "is no file that is served", "name a file below the folder")
