@@ -14,8 +14,8 @@ from tls.world import World, meet
 from staplesrv.errors import OperatorError
 from staplesrv.testing import CertificateAuthority, Leaf
 from staplesrv.tls.client_policy import ClientPolicy, parse_policy
-from staplesrv.tls.context import base_context
 from staplesrv.tls.connection import ServerConnection
+from staplesrv.tls.context import base_context
 from staplesrv.tls.context_factory import ContextFactory
 from staplesrv.tls.front import Front
 from staplesrv.tls.live_site import LiveSite
