@@ -126,6 +126,20 @@ def test_a_client_is_served(contexts: ContextFactory) -> None:
     assert not call.transport.disconnected
 
 
+def test_a_server_can_end_all_of_them(contexts: ContextFactory) -> None:
+    """Those whose handshake is not done, too; what has ended is not among them."""
+    house = House(contexts)
+    calls = [call for call in (house.call(), house.call(), house.call()) if call is not None]
+    calls[0].exchange()
+    calls[1].end(ConnectionLost())
+    house.connections.abort()
+    assert [call.transport.disconnected for call in calls] == [True, False, True]
+    for call in (calls[0], calls[2]):
+        call.end(ConnectionAborted())
+    assert not house.connections.members
+    assert house.connections.open == 0
+
+
 def test_too_many_connections(contexts: ContextFactory) -> None:
     """The one too many is closed and counted, and no protocol was made for it."""
     house = House(contexts, connections=1)

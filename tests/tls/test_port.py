@@ -153,7 +153,7 @@ class House:
         self.reactor.settle()
         self.reactor.advance(100)
         self.reactor.settle()
-        assert self.connections.open == self.connections.handshakes == 0
+        assert self.connections.open == self.connections.handshakes == len(self.connections.members) == 0
         assert not self.reactor.readers
         assert not self.reactor.writers
         assert not self.reactor.getDelayedCalls()
@@ -314,6 +314,20 @@ class TestLimits:
         second.stopListening()
         assert first.connected
 
+    def test_all_of_them_can_be_ended(self, house: House) -> None:
+        """By their server, which stops: those that are served, and those whose handshake is not done."""
+        house.open()
+        served, silent = house.call(), house.call()
+        served.shake_hands().send(b"hello")
+        served.wait_for(b"hello")
+        house.reactor.until(lambda: house.connections.open == 2)
+        ended: list[None] = []
+        house.connections.emptied().addCallback(ended.append)
+        house.connections.abort()
+        house.reactor.until(lambda: ended)
+        assert house.connections.open == 0
+        assert silent.end()
+
 
 class TestFaults:
     @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
@@ -461,6 +475,15 @@ class TestPreamble:
             return ToyPreamble() if getattr(address, "host", "") != "127.0.0.2" else None
 
         house.make_preamble = make
+
+    def test_it_can_be_ended(self, house: House) -> None:
+        """By a server that stops, as what follows can."""
+        house.open()
+        silent = house.call()
+        house.reactor.until(lambda: house.connections.open == 1)
+        house.connections.abort()
+        assert house.connections.open == 0
+        assert silent.end()
 
     @pytest.mark.parametrize("single", [False, True], ids=["in one segment", "in single bytes"])
     def test_the_client_is_whom_it_names(self, house: House, *, single: bool) -> None:
