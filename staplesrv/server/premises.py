@@ -17,6 +17,7 @@ from twisted.internet.defer import DeferredList
 from staplesrv import sources
 from staplesrv.errors import OperatorError
 from staplesrv.http.access_log import AccessLog
+from staplesrv.rates import Rates
 from staplesrv.server.config import Configuration
 from staplesrv.server.configuration.listener import Listener
 from staplesrv.server.contents import Contents
@@ -57,6 +58,7 @@ class Premises(MultiService):
         front: Has the certificates, sooner or later.
         reactor: The reactor.
         limits: What clients may take, where that is not what the configuration says.
+        rates: Where handshakes and requests are counted that are limited, if not in tables of their own.
         wall_clock: Seconds since the epoch.
 
     Attributes:
@@ -73,6 +75,7 @@ class Premises(MultiService):
         *,
         reactor: Any,
         limits: Limits | None = None,
+        rates: Rates | None = None,
         wall_clock: sources.WallClock = sources.wall_clock,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's has no annotations
@@ -81,8 +84,8 @@ class Premises(MultiService):
         self._contents = Contents(reactor, wall_clock)
         self._log_file: LogFile | None = None
         self.behind: Mapping[SiteCertificate, Behind] | None = None
-        self.hosts = Hosts(front, {}, self._access_log(configuration))
-        self.connections = Connections(limits or configuration.limits, reactor)
+        self.hosts = Hosts(front, {}, self._access_log(configuration), rates)
+        self.connections = Connections(limits or configuration.limits, reactor, rates)
         self.doors: tuple[Door, ...] = ()
         self._requests_before = 0
         self._started = False

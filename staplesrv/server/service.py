@@ -194,6 +194,8 @@ class StaplesrvService(MultiService):
 
     def _start_failed(self, failure: Failure) -> None:
         error = failure.value
+        if isinstance(error, CancelledError):
+            return
         if isinstance(error, OperatorError) and self._give_up is not None:
             self._give_up(error)
         else:

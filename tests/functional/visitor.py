@@ -103,6 +103,21 @@ class Visitor:
                 self._take()
         return data
 
+    def take_all(self) -> None:
+        """Take in whatever is there."""
+        self._take()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server has said goodbye, as far as was taken in."""
+        try:
+            self.tls.recv(1, socket.MSG_PEEK)
+        except SSL.WantReadError:
+            return False
+        except SSL.ZeroReturnError:
+            return True
+        return False
+
     def leave(self, *, goodbye: bool = False, reset: bool = False) -> None:
         """Close, with close_notify or without, with a reset or without."""
         if goodbye:

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IFileDescriptorReceiver
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -40,6 +41,7 @@ class Channel(Protocol):
         self._lost = lost
         self._longest = longest
         self._buffer = bytearray()
+        self._finished: Deferred[None] | None = None
 
     def connectionMade(self) -> None:
         """Have the transport tell of a full buffer."""
@@ -59,6 +61,15 @@ class Channel(Protocol):
             transport.sendFileDescriptor(descriptor)
         transport.write(_LENGTH.pack(len(message)))
         transport.write(message)
+
+    def finish(self) -> Deferred[None]:
+        """Hang up when all is sent; the Deferred fires then, or when the other end has gone."""
+        if self.transport is None or not self.transport.connected:  # type: ignore[attr-defined]
+            return succeed(None)
+        self._finished = Deferred()
+        self.transport.unregisterProducer()  # type: ignore[attr-defined]
+        self.transport.loseConnection()
+        return self._finished
 
     def close(self) -> None:
         """Hang up."""
@@ -91,6 +102,8 @@ class Channel(Protocol):
         for descriptor in self.descriptors:
             os.close(descriptor)
         self.descriptors = []
+        if self._finished is not None:
+            self._finished.callback(None)
         self._lost()
 
     def pauseProducing(self) -> None:

@@ -121,8 +121,9 @@ class Crew(MultiService):
         self._told: dict[bytes, tuple[Held | None, Reason]] = {}
         self._lock = DeferredLock()
         self._stopping = False
+        self._given_up = False
         self._late: Deferred[None] | None = None
-        self._ever_served = False
+        self._all_serve: Deferred[None] = Deferred()
         self._ticks = [
             _every(reactor, LOOK_EVERY, self._tell_staples),
             _every(reactor, SILENT / 6, self._look_for_silence),
@@ -160,10 +161,11 @@ class Crew(MultiService):
         self._number()
         self._stage.shown = self._shown
         self._forks = self._new_forks()
-        hands = [self._hire(seat) for seat in range(1, self._size + 1)]
+        for seat in range(1, self._size + 1):
+            self._hire(seat)
         for tick, seconds in self._ticks:
             tick.start(seconds, now=False).addErrback(_unexpected)
-        await _outcomes(hand.wait_until_serving() for hand in hands)
+        await self._all_serve
 
     async def rehearse(self, configuration: Configuration) -> Plan:
         """Have all workers prepare for another configuration.
@@ -184,7 +186,7 @@ class Crew(MultiService):
             raise
         for error in results:
             # Whoever has gone meanwhile says nothing; whoever comes for it learns of what is then.
-            if isinstance(error, OperatorError):
+            if isinstance(error, OperatorError | CancelledError):
                 self.abandon(plan)
                 raise error
         return plan
@@ -264,7 +266,8 @@ class Crew(MultiService):
             case reports.Beat():
                 self._count(report)
             case reports.Serving():
-                self._ever_served = True
+                if not self._all_serve.called and sum(one.serving for one in self._hands) >= self._size:
+                    self._all_serve.callback(None)
             case reports.Failed():
                 self._failed(hand, operator_error(report))
 
@@ -275,7 +278,7 @@ class Crew(MultiService):
         self.past.update(accepted=hand.beat.accepted, requests=hand.beat.requests)
         if not self._hands and self._late is not None and not self._late.called:
             self._late.callback(None)
-        if hand.draining or self._stopping:
+        if hand.draining or self._stopping or self._given_up:
             return
         self.replaced += 1
         if self._reactor.seconds() - hand.born >= STEADY:
@@ -440,11 +443,12 @@ class Crew(MultiService):
                 hand.kill()
 
     def _failed(self, hand: Hand, error: OperatorError) -> None:
-        if self._ever_served or self._give_up is None:
+        if self._all_serve.called or self._give_up is None:
             _log.error("worker {worker}: {problem}", worker=hand.seat, problem=str(error))
-        else:
+        elif not self._given_up:
+            # It would be the same with the others.
+            self._given_up = True
             self._give_up(error)
-            self._give_up = None
         hand.channel.close()
 
     def _tell_end(self, hand: Hand, wait: float) -> None:

@@ -17,14 +17,16 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from contextlib import suppress
 
 # Everything that a worker needs, so that it is there when it is forked, and is there once in memory.
+from staplesrv import sources
+from staplesrv.rates import Rates
 from staplesrv.server.privileges import Identity
 from staplesrv.server.processes import worker
 from staplesrv.tls.context import base_context
-from staplesrv.tls.preset import PRESETS, PresetName
+from staplesrv.tls.preset import PRESETS
 
 _MODULE = "staplesrv.server.processes.fork_server"
 
@@ -34,6 +36,9 @@ _KILLED = 256
 
 RUNS = -1
 """Stands for the status of a worker that has not ended."""
+
+# What is imported when it is needed: whoever workers are might not be let into the folder that it is in.
+_LATE = ("encodings.idna", "encodings.unicode_escape", "encodings.latin_1", "staplesrv.http.http2.connection")
 
 # A terminal sends some of these to all processes, as systemd does. The supervisor says what is to be done about them;
 # when it has gone the socket ends.
@@ -51,9 +56,14 @@ class ForkServer:
 
     def __init__(self, requests: socket.socket, reactor: str, identity: Identity | None) -> None:
         self._requests = requests
-        self._reactor = reactor
+        self._reactor = importlib.import_module(reactor)
         self._identity = identity
-        self._contexts: Mapping[PresetName, Any] = {preset: base_context(preset) for preset in PRESETS}
+        for module in _LATE:
+            # The library of HTTP/2 is an extra.
+            with suppress(ImportError):
+                importlib.import_module(module)
+        contexts = {preset: base_context(preset) for preset in PRESETS}
+        self._heritage = worker.Heritage(contexts, Rates(sources.monotonic))
 
     def run(self) -> None:
         """Serve until the supervisor has gone."""
@@ -64,7 +74,10 @@ class ForkServer:
         gc.collect()
         gc.freeze()
         while True:
-            asked, descriptors, _, _ = socket.recv_fds(self._requests, 1, 1)
+            try:
+                asked, descriptors, _, _ = socket.recv_fds(self._requests, 1, 1)
+            except ConnectionError:
+                return
             if not asked:
                 return
             # Else the end of a worker could be told of before its beginning.
@@ -83,7 +96,7 @@ class ForkServer:
         try:
             self._requests.close()
             self._become_worker()
-            status = worker.run(descriptor, self._contexts)
+            status = worker.run(descriptor, self._heritage)
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -94,7 +107,7 @@ class ForkServer:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         if self._identity is not None:
             self._identity.become()
-        importlib.import_module(self._reactor).install()
+        self._reactor.install()
 
     def _bury(self) -> None:
         while True:

@@ -8,6 +8,7 @@ import socket
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -20,6 +21,7 @@ from zope.interface import implementer
 
 from staplesrv import sources
 from staplesrv.errors import OperatorError
+from staplesrv.rates import Rates
 from staplesrv.server.config import Configuration
 from staplesrv.server.configuration.listener import Listener
 from staplesrv.server.door import Door
@@ -40,31 +42,47 @@ BEAT = 5.0
 _log = Logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Heritage:
+    """What workers have from the process that forked them, so that it is the same in all.
+
+    Args:
+        contexts: Base contexts: their keys make a session ticket from one worker good at all.
+        rates: Where handshakes and requests are counted that are limited.
+    """
+
+    contexts: Mapping[PresetName, Any]
+    rates: Rates
+
+
 @implementer(ILogObserver)
 class Worker:
     """Serves what the supervisor says.
 
     Args:
         reactor: The reactor.
-        contexts: Base contexts, with the ticket keys that all workers share.
+        heritage: What all workers share.
         wall_clock: Seconds since the epoch.
 
     Attributes:
         channel: To the supervisor.
+        status: The exit status to be.
         premises: What serves; None before the first order.
     """
 
     def __init__(
         self,
         reactor: Any,
-        contexts: Mapping[PresetName, Any],
+        heritage: Heritage,
         wall_clock: sources.WallClock = sources.wall_clock,
     ) -> None:
         self.channel = Channel(self._received, self._orphaned)
+        self.status = 0
         self.premises: Premises | None = None
         self._reactor = reactor
         self._wall_clock = wall_clock
-        self._front = Front(wall_clock=wall_clock, contexts=contexts)
+        self._front = Front(wall_clock=wall_clock, contexts=heritage.contexts)
+        self._rates = heritage.rates
         self._cache = StapleCache()
         self._configuration: Configuration | None = None
         self._sites: dict[int, LiveSite] = {}
@@ -108,7 +126,9 @@ class Worker:
                 self.premises.hurry()
             return
         self._draining = True
-        Deferred.fromCoroutine(self._leave(seconds)).addErrback(_unexpected).addBoth(lambda _: self._reactor.stop())
+        # What was said last is on its way before the end.
+        leaving = Deferred.fromCoroutine(self._leave(seconds)).addErrback(_unexpected)
+        leaving.addBoth(lambda _: self.channel.finish()).addBoth(lambda _: self._reactor.stop())
 
     async def _leave(self, seconds: float | None) -> None:
         if self.premises is None or self._configuration is None:
@@ -119,10 +139,13 @@ class Worker:
 
     def _received(self, message: bytes) -> None:
         order = orders.unpacked(message)
+        if self._draining and not isinstance(order, orders.Drain | orders.Renew):
+            return
         try:
             self._obey(order)
         except Exception:  # noqa: BLE001 - whatever it is, another process starts from the beginning
             _log.failure("A worker can't do {order}, and leaves", order=type(order).__name__)
+            self.status = 1
             self.drain()
 
     def _obey(self, order: orders.Order) -> None:
@@ -133,7 +156,7 @@ class Worker:
                 self._abandon()
             case orders.Adopt():
                 self._adopt()
-            case orders.Show():
+            case orders.Show() if self._configuration is not None:
                 self._renew(order.staples)
                 self._show(order.sites)
             case orders.Settle():
@@ -158,7 +181,12 @@ class Worker:
         try:
             if self.premises is None:
                 self.premises = Premises(
-                    configuration, self._front, reactor=self._reactor, limits=order.limits, wall_clock=self._wall_clock
+                    configuration,
+                    self._front,
+                    reactor=self._reactor,
+                    limits=order.limits,
+                    rates=self._rates,
+                    wall_clock=self._wall_clock,
                 )
                 self.premises.open_log()
             self._plan = self.premises.plan(configuration, bind)
@@ -243,18 +271,18 @@ class Worker:
         self.drain()
 
 
-def run(descriptor: int, contexts: Mapping[PresetName, Any]) -> int:
+def run(descriptor: int, heritage: Heritage) -> int:
     """Be a worker, in a process that was forked for it and has installed its reactor; return the exit status.
 
     Args:
         descriptor: The way to the supervisor.
-        contexts: Base contexts.
+        heritage: What all workers share.
     """
     from twisted.internet import reactor  # noqa: PLC0415 - it was installed just now
 
     use_steady_time(reactor)
     keep_lookups_apart(reactor)
-    worker = Worker(reactor, contexts)
+    worker = Worker(reactor, heritage)
     globalLogBeginner.beginLoggingTo([worker], redirectStandardIO=False)
     end: Any = reactor
     end.adoptStreamConnection(_unblocked(descriptor), socket.AF_UNIX, Factory.forProtocol(lambda: worker.channel))
@@ -268,7 +296,7 @@ def run(descriptor: int, contexts: Mapping[PresetName, Any]) -> int:
 
     end.callWhenRunning(begin)
     end.run()
-    return 0
+    return worker.status
 
 
 def _unblocked(descriptor: int) -> int:
