@@ -90,7 +90,6 @@ class HTTP2Connection(Protocol):
         self._receiver = Receiver(self)
         self.transport.registerProducer(self, True)
         self.sender.put(_hello(self.limits.streams))
-        self._factory.opened(self)
 
     def dataReceived(self, data: bytes) -> None:
         """Take a turn."""
@@ -122,7 +121,6 @@ class HTTP2Connection(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002 - Twisted's interface
         """End every exchange."""
         self._closed = True
-        self._factory.closed(self)
         self._lose_streams()
 
     def pauseProducing(self) -> None:
@@ -177,10 +175,8 @@ class HTTP2Connection(Protocol):
 
     def open_stream(self, number: int, request: Request, *, ended: bool) -> None:
         """Have a request answered."""
-        factory = self._factory
-        factory.requests += 1
         stream = self.streams[number] = Stream(self, number, request, self.sender.stream_window, ended=ended)
-        stream.done = factory.log
+        self._factory.exchange_begins(stream)
         stream.begin()
 
     def refuse(self, number: int, status: int, *, ended: bool) -> None:

@@ -24,7 +24,10 @@ EXPECTATION_FAILED = 417
 NOT_IMPLEMENTED = 501
 
 _PSEUDO = frozenset((b":method", b":scheme", b":authority", b":path", b":protocol"))
-_OF_CONNECTIONS = frozenset((b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"))
+
+OF_CONNECTIONS = frozenset((b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"))
+"""Fields about a connection of HTTP/1.1, which are in no message of HTTP/2: RFC 9113 §8.2.2."""
+
 _LONGEST_LENGTH = 18
 """Digits: an exabyte less one."""
 
@@ -105,7 +108,7 @@ def _count_pseudo(fields: Fields) -> int:
 
 def _check(fields: Fields) -> None:
     for name, value in fields:
-        if _NAME.fullmatch(name) is None or _VALUE.fullmatch(value) is None or name in _OF_CONNECTIONS:
+        if _NAME.fullmatch(name) is None or _VALUE.fullmatch(value) is None or name in OF_CONNECTIONS:
             raise _malformed()
         # RFC 9113 §8.2.2.
         if name == b"te" and value.lower() != b"trailers":

@@ -5,13 +5,11 @@ from __future__ import annotations
 from staplesrv.http.exchange import FieldLines
 from staplesrv.http.fields import Field, Fields
 from staplesrv.http.http2.blocks import encoded, status_block
+from staplesrv.http.http2.heads import OF_CONNECTIONS
 from staplesrv.http.response import Response, checked
 
 OK = 200
 NO_CONTENT = 204
-
-# RFC 9113 §8.2.2: they are of HTTP/1.1's connections.
-_NOT_SENT = frozenset((b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"))
 
 
 def block(status: int, fields: Fields) -> bytes:
@@ -52,4 +50,4 @@ def kept_block(response: Response) -> bytes:
 
 
 def _sent(fields: list[Field]) -> bytes:
-    return encoded([field for field in fields if field[0] not in _NOT_SENT])
+    return encoded([field for field in fields if field[0] not in OF_CONNECTIONS])

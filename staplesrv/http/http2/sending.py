@@ -125,10 +125,10 @@ class Sender:
             return
         more, self.stream_window = wishes.window - self.stream_window, wishes.window
         for stream in streams:
-            if not self.open_stream(stream, more):
+            if not self.widen_stream(stream, more):
                 raise ConnectionFault(Code.FLOW_CONTROL_ERROR)
 
-    def open(self, more: int) -> None:
+    def widen(self, more: int) -> None:
         """Widen the connection's window.
 
         Raises:
@@ -141,7 +141,7 @@ class Sender:
         self._starved.clear()
         self._go_on()
 
-    def open_stream(self, stream: Stream, more: int) -> bool:
+    def widen_stream(self, stream: Stream, more: int) -> bool:
         """Widen a stream's window; tell whether it may be so large."""
         stream.window += more
         if stream.outgoing is not None and stream.outgoing.size:

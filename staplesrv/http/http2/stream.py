@@ -191,7 +191,7 @@ class Stream(Exchange):
             self._carrier.reset(self.number, Code.CANCEL)
             self.lose()
         elif incoming is not None and not self._tunnels and incoming.awaited_for(now) > limits.body_seconds:
-            self._give_up(REQUEST_TIMEOUT)
+            self._refuse(REQUEST_TIMEOUT)
 
     def end(self) -> None:
         """Let go of everything."""
@@ -351,10 +351,10 @@ class Stream(Exchange):
     def _too_long(self, size: int) -> bool:
         if self.body_limit is None or size <= self.body_limit:
             return False
-        self._give_up(CONTENT_TOO_LARGE)
+        self._refuse(CONTENT_TOO_LARGE)
         return True
 
-    def _give_up(self, status: int) -> None:
+    def _refuse(self, status: int) -> None:
         """End it for what the client does, and tell the client, where that can still be done."""
         handler, self._handler = self._handler, None
         if self.status:

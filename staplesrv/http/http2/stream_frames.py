@@ -46,7 +46,7 @@ class StreamFrames:
         self._limits = connection.limits
         self._requests = RequestReader(connection.limits)
         self._begun: tuple[int, int, bytearray] | None = None  # a header block: stream, flags, what came of it
-        self._skipped = range(0)
+        self._skipped = range(0)  # numbers that the client passed over, when it last did so
         self._window = WINDOW
         self._credit = 0
         self.last = 0
@@ -213,19 +213,19 @@ class StreamFrames:
         more = int.from_bytes(payload, "big") & LARGEST_WINDOW
         if number:
             self._check_opened(number)
-            self._open_stream(number, more)
+            self._widen_stream(number, more)
         elif more:
-            self._sender.open(more)
+            self._sender.widen(more)
         else:
             raise ConnectionFault(Code.PROTOCOL_ERROR)
 
-    def _open_stream(self, number: int, more: int) -> None:
+    def _widen_stream(self, number: int, more: int) -> None:
         stream = self._streams.get(number)
         if stream is None:
             return
         if not more:
             self._fault(number, Code.PROTOCOL_ERROR)
-        elif not self._sender.open_stream(stream, more):
+        elif not self._sender.widen_stream(stream, more):
             self._fault(number, Code.FLOW_CONTROL_ERROR)
 
 

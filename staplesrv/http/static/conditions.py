@@ -14,7 +14,7 @@ _TAGS = re.compile(_TAG)
 _LIST = re.compile(rb"[ \t,]*" + _TAG + rb"(?:[ \t]*,[ \t,]*" + _TAG + rb")*[ \t,]*")
 
 FIELDS = frozenset({b"if-match", b"if-unmodified-since", b"if-none-match", b"if-modified-since", b"if-range"})
-"""What asks for something, in lower case."""
+"""The fields that make a request a conditional one, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)

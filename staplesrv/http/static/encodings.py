@@ -19,7 +19,6 @@ _MEMBER = re.compile(
 
 _ALIASES = {b"x-gzip": b"gzip"}  # RFC 9110 §8.4.1.3
 
-
 _LONGEST = 256
 """Bytes of Accept-Encoding. No client has more to say, and what was said is remembered."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from types import MappingProxyType
 
 from staplesrv.errors import OperatorError
@@ -76,7 +76,7 @@ class StaticSettings:
         path = name.decode()
         for pattern, value in self.cache_control.items():
             subject = path if "/" in pattern else path.rpartition("/")[2]
-            if re.match(fnmatch.translate(pattern.removeprefix("/")), subject):
+            if fnmatchcase(subject, pattern.removeprefix("/")):
                 return value.encode()
         return None
 
