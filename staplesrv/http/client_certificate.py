@@ -72,6 +72,7 @@ def lines(certificate: ClientCertificate | None) -> tuple[bytes, ...]:
     return (
         b"X-Client-Cert-Verified: " + VERIFIED.encode(),
         b"X-Client-Cert-Subject: " + certificate.subject.encode("ascii"),
+        b"X-Client-Cert-Issuer: " + certificate.issuer.encode("ascii"),
         b"X-Client-Cert-Serial: " + certificate.serial.encode("ascii"),
         b"X-Client-Cert-Fingerprint: " + certificate.fingerprint.encode("ascii"),
         b"X-Client-Cert: " + quote_from_bytes(certificate.pem, safe="").encode("ascii"),

@@ -8,8 +8,12 @@ from datetime import datetime
 from ipaddress import ip_address
 from typing import Literal
 
+from cryptography import x509
+
+from staplesrv.ocsp.text import name_text
 from staplesrv.staples.assignment import Assignment
 from staplesrv.tls.certificate import CertificateBundle
+from staplesrv.tls.client_policy import ClientPolicy
 from staplesrv.tls.loaded import LoadedSite
 from staplesrv.tls.sni import normal_name
 
@@ -47,6 +51,8 @@ def findings(site: LoadedSite, now: datetime) -> tuple[Finding, ...]:
         found += _dates(str(file), bundle, now)
         found += _stapling(str(file), bundle, assignment, needed=needed)
         found += _names(str(file), bundle, site.certificate.names)
+    if site.client is not None:
+        found += _authorities(", ".join(map(str, site.certificate.client_ca)), site.client, now)
     return tuple(found)
 
 
@@ -57,6 +63,14 @@ def _dates(where: str, bundle: CertificateBundle, now: datetime) -> Iterator[Fin
     if now < start:
         problem = f"is valid from {start:%Y-%m-%d %H:%M:%S} UTC on, and is served already"
         yield Finding("warn", where, problem, "check the clock")
+
+
+def _authorities(where: str, client: ClientPolicy, now: datetime) -> Iterator[Finding]:
+    for authority in map(x509.load_der_x509_certificate, client.authorities):
+        end = authority.not_valid_after_utc
+        if now > end:
+            problem = f"{name_text(authority)} expired at {end:%Y-%m-%d %H:%M:%S} UTC: none of its clients gets in"
+            yield Finding("warn", where, problem, "put its successor there")
 
 
 def _stapling(where: str, bundle: CertificateBundle, assignment: Assignment, *, needed: bool) -> Iterator[Finding]:

@@ -216,7 +216,7 @@ class TestSites:
         assert said["x-client-cert-verified"] == "SUCCESS"
         assert said["x-client-cert"].startswith("-----BEGIN%20CERTIFICATE-----%0A")
         assert set(said) == {
-            *("x-client-cert", "x-client-cert-fingerprint", "x-client-cert-serial"),
+            *("x-client-cert", "x-client-cert-fingerprint", "x-client-cert-serial", "x-client-cert-issuer"),
             *("x-client-cert-subject", "x-client-cert-verified"),
         }
         told = running.server.curl("/fields", *TLS[tls], *shown, *forged, name="openapp.test", version=version)

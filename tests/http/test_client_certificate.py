@@ -81,6 +81,7 @@ def test_a_backend_is_told_of_the_certificate() -> None:
     assert backend_lines(CONNECTIONS["a client that showed one"]) == [
         b"X-Client-Cert-Verified: SUCCESS",
         b"X-Client-Cert-Subject: CN=alice,O=staff",
+        b"X-Client-Cert-Issuer: CN=clients' CA",
         b"X-Client-Cert-Serial: 0A1B",
         b"X-Client-Cert-Fingerprint: " + b"ab" * 32,
         b"X-Client-Cert: -----BEGIN%20CERTIFICATE-----%0AAA%2B%2F%3D%3D%0A-----END%20CERTIFICATE-----%0A",

@@ -20,6 +20,7 @@ from staplesrv.tls.context_factory import ContextFactory
 from staplesrv.tls.front import Front
 from staplesrv.tls.live_site import LiveSite
 from staplesrv.tls.openssl import Calls
+from staplesrv.tls.self_check import check_site
 from staplesrv.tls.sni import SiteTable
 
 VERSIONS = [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION]
@@ -486,6 +487,17 @@ class TestPolicy:
         """No client's certificate could lead to it."""
         with pytest.raises(OperatorError, match="not a CA's"):
             parse_policy([("ca.pem", clients.pem + clients.issue(client=True).fullchain_pem)], required=True)
+
+
+def test_our_own_look_at_a_guarded_site(world: World, openssl: Calls, clients: CertificateAuthority) -> None:
+    """It has no certificate, and is asked for none: it is there to see the staples of both."""
+    leaves = world.ca.issue("guarded.example", key="rsa"), world.ca.issue("guarded.example")
+    for leaf in leaves:
+        world.staple(leaf)
+    plain = world.site(*leaves, names=("guarded.example",))
+    site = LiveSite(replace(plain.loaded, client=policy(clients)), cache=world.cache, wall_clock=world.wall)
+    factory = world.factory(site, openssl=openssl)
+    assert list(check_site(site, factory.connection, world.wall())) == []
 
 
 def test_a_failed_verification_says_nothing(

@@ -9,6 +9,7 @@ from tls.place import Place
 
 from staplesrv.sources import utc
 from staplesrv.staples.settings import Settings
+from staplesrv.testing import CertificateAuthority
 from staplesrv.tls.finding import Finding, findings
 from staplesrv.tls.loaded import load_site
 from staplesrv.tls.site import SiteCertificate
@@ -94,3 +95,14 @@ def test_one_line(place: Place) -> None:
     (finding,) = look(place)
     assert str(finding).startswith(f"{place.directory}/fullchain.pem: asks for status_request_v2")
     assert "\n" not in str(finding)
+
+
+@pytest.mark.parametrize(("age", "found"), [(timedelta(0), []), (3650 * DAY + timedelta(seconds=1), ["warn"])])
+def test_a_clients_ca_that_has_expired(place: Place, age: timedelta, found: list[str]) -> None:
+    """Nobody gets in by it any more, which the operator should hear before the clients do."""
+    place.write()
+    ca = CertificateAuthority("clients' CA", now=place.ca.now() - age)
+    (place.directory / "clients.pem").write_bytes(ca.pem)
+    seen = look(place, place.site(client_ca=place.directory / "clients.pem"))
+    assert [finding.level for finding in seen if "clients.pem: CN=clients' CA expired" in str(finding)] == found
+    assert len(seen) == len(found)

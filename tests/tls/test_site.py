@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from staplesrv.errors import OperatorError
 from staplesrv.staples.settings import Settings
 from staplesrv.testing import CertificateAuthority
+from staplesrv.tls.client_policy import ClientPolicy
 from staplesrv.tls.loaded import load_site
 from staplesrv.tls.site import SiteCertificate
 
@@ -44,6 +46,9 @@ def test_equal_and_hashable() -> None:
         ({"certificate": "a", "private_key": ["c", "d"]}, "private_key"),
         ({"certificate": ["a", "b"], "private_key": ["c", "d"], "staple_file": "s"}, "staple_file"),
         ({"certificate": "a", "must_staple": "yes"}, "must_staple"),
+        ({"certificate": "a", "client_auth": "yes"}, "client_auth"),
+        ({"certificate": "a", "client_auth": "require"}, "client_auth"),
+        ({"certificate": "a", "client_auth": "request"}, "client_auth"),
     ],
 )
 def test_numbers_agree(arguments: dict[str, object], key: str) -> None:
@@ -51,6 +56,15 @@ def test_numbers_agree(arguments: dict[str, object], key: str) -> None:
     with pytest.raises(OperatorError) as caught:
         SiteCertificate(**arguments)  # type: ignore[arg-type]
     assert caught.value.key == key
+
+
+def test_a_clients_ca_is_meant() -> None:
+    """What is left out never opens a site; switched off the file is not even looked at."""
+    assert SiteCertificate("a").client_auth == "off"
+    guarded = SiteCertificate("a", client_ca=["b", "c"])
+    assert (guarded.client_auth, guarded.files) == ("require", (Path("a"), Path("b"), Path("c")))
+    off = SiteCertificate("a", client_ca="b", client_auth="off")
+    assert (off.client_auth, off.files) == ("off", (Path("a"),))
 
 
 class TestLoading:
@@ -103,6 +117,18 @@ class TestLoading:
         assert load_site(SiteCertificate(*site.files, names=["b"]), Settings(), known=known) is not known
         CA.issue("a").write(tmp_path)
         assert load_site(site, Settings(), known=known) is not known
+
+    def test_a_clients_ca(self, tmp_path: Path) -> None:
+        """Its certificates are the policy's; another file makes another site, the same one does not."""
+        (tmp_path / "clients.pem").write_bytes(CA.pem)
+        files = CA.issue("a").write(tmp_path)
+        site = SiteCertificate(*files, client_ca=tmp_path / "clients.pem", client_auth="request")
+        known = load_site(site, Settings())
+        assert known.client == ClientPolicy(False, (CA.certificate.public_bytes(Encoding.DER),))
+        assert load_site(SiteCertificate(*files), Settings()).client is None
+        assert load_site(site, Settings(), known=known) is known
+        (tmp_path / "clients.pem").write_bytes(CertificateAuthority("other").pem)
+        assert load_site(site, Settings(), known=known).client != known.client
 
     def test_bad_responder(self, tmp_path: Path) -> None:
         """A responder that is no URL is an operator's error."""
