@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from staplesrv.http.exchange import Connection
+from staplesrv.http.no_connection import in_words
 from staplesrv.http.proxy_protocol import ALPN, AUTHORITY, SSL, ProxyHeader, build, ssl_value
 from staplesrv.http.write_now import write_now
 
@@ -100,7 +101,9 @@ class Tunnel:
             self.failed += 1
             if self._reachable:
                 self._reachable = False
-                _log.error("The backend {where} can't be reached: {why}", where=self._where, why=failure.value)
+                _log.error(
+                    "The backend {where} can't be reached: {why}", where=self._where, why=in_words(failure.value)
+                )
         return failure
 
 

@@ -226,6 +226,7 @@ def test_a_backend_that_is_not_there(server: HTTPServer) -> None:
         client.close()
     said = [line for line in server.program.output().splitlines() if "can't be reached" in line]
     assert len(said) == 1
+    assert said[0].endswith("can't be reached: Connection refused")
 
 
 def test_sites_with_http_beside_it(server: HTTPServer) -> None:

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from staplesrv.deadlines import Deadlines
 from staplesrv.http.exchange import Exchange
 from staplesrv.http.fields import Fields
+from staplesrv.http.no_connection import in_words
 from staplesrv.http.pages import page
 from staplesrv.http.proxy.answer import Answer
 from staplesrv.http.proxy.backend import Backend
@@ -268,7 +269,7 @@ class Relay:
             return
         backend = self._backend
         late = failure.check(NoTimeLeft, ConnectTimeout)  # type: ignore[no-untyped-call]
-        backend.unreachable("no time left" if late else failure.getErrorMessage())
+        backend.unreachable("no time left" if late else in_words(failure.value))
         self._release()
         self._tried |= {backend}
         self._ask_another(504 if late else 502)
