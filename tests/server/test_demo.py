@@ -85,6 +85,15 @@ class DemoTests(TestCase):
         for line in commands(self.port(demo), demo.ca_file):
             assert f"    {line}\n" in out.getvalue()
 
+    async def test_the_responder_is_silent(self) -> None:
+        """What it is asked is no line in the log: that is the newcomer's."""
+        events: list[LogEvent] = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        demo, _ = await self.start()
+        assert demo.responder.requests
+        assert not [event for event in events if " HTTP/1.1" in (formatEvent(event) or "")]
+
     async def test_a_new_staple_is_told(self) -> None:
         """Somebody who watches the terminal sees the refresh happen."""
         events: list[LogEvent] = []

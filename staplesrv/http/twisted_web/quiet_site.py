@@ -11,7 +11,7 @@ from twisted.web.resource import IResource
 
 
 class QuietSite(server.Site):
-    """A Site that no port ever starts.
+    """A Site without a line per request.
 
     Args:
         resource: The root.
@@ -22,3 +22,6 @@ class QuietSite(server.Site):
 
     def __init__(self, resource: IResource, reactor: IReactorTime) -> None:
         super().__init__(resource, reactor=reactor)
+
+    def log(self, request: server.Request) -> None:
+        """Write nothing."""
