@@ -10,7 +10,7 @@ from twisted.internet import error as internet_error
 _LATE = (defer.TimeoutError, internet_error.TimeoutError)
 
 
-def in_words(error: BaseException) -> str:
+def in_words(error: BaseException | None) -> str:
     """Say it in a few words, without a full stop.
 
     Args:

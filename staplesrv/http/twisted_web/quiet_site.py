@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.web import server
+from twisted.web import http, server
 from twisted.web.resource import IResource
 
 
@@ -23,5 +23,5 @@ class QuietSite(server.Site):
     def __init__(self, resource: IResource, reactor: IReactorTime) -> None:
         super().__init__(resource, reactor=reactor)
 
-    def log(self, request: server.Request) -> None:
+    def log(self, request: http.Request) -> None:
         """Write nothing."""
