@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 
 from staplesrv import sources
 from staplesrv.http.exchange import Exchange
+from staplesrv.http.refused_request import RefusedRequest
 
 Form: TypeAlias = Literal["combined", "json"]
 
@@ -47,13 +48,17 @@ class AccessLog:
         """Take note of an exchange that begins; whoever else waits for its end is told all the same."""
         exchange.done = partial(self._over, self._seconds(), exchange.done)
 
+    def refused(self, request: RefusedRequest) -> None:
+        """Write a line for a request that no application was asked."""
+        self._write(self._line(request, self._wall_clock(), request.seconds))
+
     def _over(self, began: float, then: Callable[[Exchange], None] | None, exchange: Exchange) -> None:
         self._write(self._line(exchange, self._wall_clock(), self._seconds() - began))
         if then is not None:
             then(exchange)
 
 
-def combined_line(exchange: Exchange, now: float, duration: float) -> bytes:
+def combined_line(exchange: Exchange | RefusedRequest, now: float, duration: float) -> bytes:
     """Return the line that Apache and nginx call combined, with more at its end.
 
     That is: host, seconds, TLS version, group, and what became of the staple; a dash for each that there is not. The
@@ -65,12 +70,10 @@ def combined_line(exchange: Exchange, now: float, duration: float) -> bytes:
         duration: In seconds.
     """
     request, connection = exchange.request, exchange.connection
-    return b'%s - - [%s] "%s %s HTTP/%s" %d %d "%s" "%s" %s %.3f %s %s %s\n' % (
+    return b'%s - - [%s] "%s" %d %d "%s" "%s" %s %.3f %s %s %s\n' % (
         _word(connection.client[0].encode()),
         _time_of_day(int(now)),
-        escaped(request.method),
-        escaped(request.target),
-        b"2.0" if request.version == "2" else request.version.encode(),
+        escaped(request.line or b"-"),
         exchange.status or 499,
         exchange.sent,
         escaped(request.field(b"referer") or b"-"),
@@ -83,7 +86,7 @@ def combined_line(exchange: Exchange, now: float, duration: float) -> bytes:
     )
 
 
-def json_line(exchange: Exchange, now: float, duration: float) -> bytes:
+def json_line(exchange: Exchange | RefusedRequest, now: float, duration: float) -> bytes:
     r"""Return an object in one line, in ASCII; bytes that are no UTF-8 are written like `\xff`.
 
     Args:
@@ -116,7 +119,7 @@ def json_line(exchange: Exchange, now: float, duration: float) -> bytes:
     return json.dumps(said).encode() + b"\n"
 
 
-_LINES: Mapping[Form, Callable[[Exchange, float, float], bytes]] = {"combined": combined_line, "json": json_line}
+_LINES: Mapping[Form, Callable[[Exchange | RefusedRequest, float, float], bytes]] = {"combined": combined_line, "json": json_line}
 
 
 @lru_cache(2)

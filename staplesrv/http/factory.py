@@ -23,6 +23,7 @@ from staplesrv.http.exchange import Application, Connection, Exchange
 from staplesrv.http.http1 import HTTP1Connection
 from staplesrv.http.http1.heads import Heads
 from staplesrv.http.limits import Limits
+from staplesrv.http.refused_request import RefusedRequest
 from staplesrv.http.server_fields import ServerFields
 from staplesrv.sources import WallClock
 
@@ -61,6 +62,7 @@ class HTTPFactory(Factory):
         limits: What clients may take.
         protocols: ALPN names, the preferred one first.
         log: Told of every exchange when it is over.
+        log_refused: Told of requests for which there was none.
         raw: Asked once the handshake is done: what speaks on this connection where that is not HTTP; else None.
 
     Attributes:
@@ -80,6 +82,7 @@ class HTTPFactory(Factory):
         limits: Limits | None = None,
         protocols: Sequence[str] = ("http/1.1",),
         log: Callable[[Exchange], None] | None = None,
+        log_refused: Callable[[RefusedRequest], None] | None = None,
         raw: Callable[[Connection], IProtocolFactory | None] | None = None,
     ) -> None:
         self.application = application
@@ -87,6 +90,7 @@ class HTTPFactory(Factory):
         self.clock = clock
         self.limits = limits or Limits()
         self.log = log
+        self._log_refused = log_refused
         self.raw = raw
         self.heads = Heads(self.limits)
         self.server_fields = ServerFields(wall_clock)
@@ -116,6 +120,12 @@ class HTTPFactory(Factory):
         """Take note of a request."""
         self.requests += 1
         exchange.done = self.log
+
+    def refuse(self, request: RefusedRequest) -> None:
+        """Take note of a request that no application is asked."""
+        self.refused += 1
+        if self._log_refused is not None:
+            self._log_refused(request)
 
     def opened(self, connection: Version) -> None:
         """A connection begins."""

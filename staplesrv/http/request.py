@@ -35,6 +35,11 @@ class Request:
     upgrade: bytes = b""
     expects_continue: bool = False
 
+    @property
+    def line(self) -> bytes:
+        """The request line, for a log; with a minor version, also where that has none."""
+        return b"%s %s HTTP/%s" % (self.method, self.target, b"2.0" if self.version == "2" else self.version.encode())
+
     def field(self, name: bytes) -> bytes | None:
         """Return a field's value; of several with that name all of them, as one list. None where there is none.
 

@@ -138,6 +138,7 @@ class Door:
             "clock": self.reactor,
             "wall_clock": house.wall_clock,
             "limits": house.limits,
+            "log_refused": house.hosts.log_refused,
         }
 
 

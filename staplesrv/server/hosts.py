@@ -14,6 +14,7 @@ from staplesrv.http.access_log import AccessLog
 from staplesrv.http.authority import split
 from staplesrv.http.exchange import NO_FIELDS, Application, Connection, Exchange, FieldLines, Handler
 from staplesrv.http.pages import page
+from staplesrv.http.refused_request import RefusedRequest
 from staplesrv.http.response import Response
 from staplesrv.rates import Rates
 from staplesrv.server.connection_facts import ConnectionFacts
@@ -175,6 +176,11 @@ class Hosts:
     def logged(self, application: Application) -> Application:
         """Return an application whose exchanges are in the access log, beside those of the sites."""
         return application if self._access_log is None else Logged(application, self._access_log)
+
+    def log_refused(self, request: RefusedRequest) -> None:
+        """Have a request in the access log that no application was asked."""
+        if self._access_log is not None:
+            self._access_log.refused(request)
 
     def _find(self, host: bytes | None, facts: ConnectionFacts) -> Behind:
         table = self._table

@@ -109,3 +109,15 @@ def test_a_full_disk(tmp_path: Path) -> None:
         server.program.wait_for("access.log")
         said = [line for line in server.program.output().splitlines() if "access.log" in line]
         assert len(said) < 4
+
+
+def test_what_is_no_request(tmp_path: Path) -> None:
+    """It has a line all the same, and so has one that HTTP/2 refuses."""
+    with logging(tmp_path, "combined") as server:
+        server.curl("/page.html", "-H", "Host: a b")
+        server.curl("/page.html", "-H", "Expect: nothing", "-d", "x", version="2")
+        found = [COMBINED.fullmatch(line) for line in lines(tmp_path / "access.log", 2)]
+        assert [(line["request"], line["status"]) for line in found if line] == [
+            ("GET /page.html HTTP/1.1", "400"),
+            ("POST /page.html HTTP/2.0", "417"),
+        ]

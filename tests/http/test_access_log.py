@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from staplesrv.http.access_log import AccessLog, Form, combined_line, escaped, json_line
 from staplesrv.http.exchange import Exchange
 from staplesrv.http.fields import Fields
+from staplesrv.http.refused_request import RefusedRequest, UnreadRequest
 from staplesrv.http.response import Response
 
 NOON = 1_700_000_000.0
@@ -125,3 +126,42 @@ def test_an_exchange_that_is_broken_off_has_its_line() -> None:
     exchange.write(b"half")
     exchange.abort()
     assert b'" 200 4 "' in lines[0]
+
+
+def refused(line: bytes) -> RefusedRequest:
+    """A request with that request line, which was refused."""
+    return RefusedRequest(FakeConnection(), UnreadRequest(line), 400, 150, 0.5)
+
+
+def test_a_refused_request_has_its_line() -> None:
+    """With what is known of it, as nginx has it."""
+    lines: list[bytes] = []
+    AccessLog(lines.append, wall_clock=lambda: NOON).refused(refused(b"GET  /a HTTP/1.1"))
+    assert lines == [
+        b'192.0.2.1 - - [14/Nov/2023:22:13:20 +0000] "GET  /a HTTP/1.1" 400 150 "-" "-" - 0.500 TLSv1.3 X25519 stapled\n'
+    ]
+    assert b' "-" 400 150 ' in combined_line(refused(b""), NOON, 0)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b"", ("", "", "")),
+        (b"GET", ("GET", "", "")),
+        (b"GET /a", ("GET", "/a", "")),
+        (b"GET /a HTTP/2.0", ("GET", "/a", "2.0")),
+        (b"\xff /a b HTTP/1.1", ("\\xff", "/a", "b HTTP/1.1")),
+    ],
+)
+def test_the_words_of_a_refused_request(line: bytes, words: tuple[str, str, str]) -> None:
+    """JSON has them one by one."""
+    said = json.loads(json_line(refused(line), NOON, 0))
+    assert (said["method"], said["target"], said["version"]) == words
+    assert (said["status"], said["bytes"], said["host"]) == (400, 150, "")
+
+
+@given(st.binary())
+def test_no_refused_request_ends_a_line_or_a_field(line: bytes) -> None:
+    """Whatever it is."""
+    assert COMBINED.fullmatch(combined_line(refused(line), NOON, 1))
+    assert json_line(refused(line), NOON, 1).count(b"\n") == 1

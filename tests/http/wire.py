@@ -17,6 +17,7 @@ from staplesrv.http.exchange import Application, Exchange, Handler
 from staplesrv.http.factory import HTTPFactory
 from staplesrv.http.fields import Fields
 from staplesrv.http.limits import Limits
+from staplesrv.http.refused_request import RefusedRequest
 from staplesrv.http.response import Response
 
 NOON = 784_111_777.0
@@ -169,6 +170,7 @@ class Wire:
         clock: The server's.
         transport: The server's.
         done: Exchanges that are over.
+        refused: Requests for which there was none.
     """
 
     def __init__(
@@ -183,6 +185,7 @@ class Wire:
     ) -> None:
         self.clock = Clock()
         self.done: list[Exchange] = []
+        self.refused: list[RefusedRequest] = []
         self.factory = HTTPFactory(
             application,
             describe=lambda _transport: FakeConnection(),
@@ -190,6 +193,7 @@ class Wire:
             wall_clock=lambda: NOON + self.clock.seconds(),
             limits=limits,
             log=self.done.append,
+            log_refused=self.refused.append,
             **settings,
         )
         kind = PromptTransport if at_once else WholeTransport if whole else WireTransport

@@ -29,6 +29,7 @@ from staplesrv.http.http1.outlet import Outlet
 from staplesrv.http.http1.refusal import Refusal
 from staplesrv.http.http1.waiting import Waiting
 from staplesrv.http.pages import page
+from staplesrv.http.refused_request import RefusedRequest, UnreadRequest
 from staplesrv.http.response import status_line
 
 if TYPE_CHECKING:
@@ -356,14 +357,24 @@ class HTTP1Connection(Protocol):
 
     def _refuse(self, status: int) -> None:
         """Answer what is no request, or no body of one, and end."""
+        if self._exchange is None and self._body is None:
+            self._answer_unread(status)
+            return
         self._factory.refused += 1
         if self._exchange is not None:
             self._exchange.break_off(status)
-        elif not self._closing:
-            response = page(status)
-            lines = (response.lines, self.server_fields.lines(), CLOSE, END, response.body)
-            self._outlet.put(b"".join(lines))
-            self._close(linger=True)
+        # Else the request was answered before the rest of its body came, and nobody waits for another answer.
+        self._close()
+
+    def _answer_unread(self, status: int) -> None:
+        """Answer where there was no request, and end."""
+        response = page(status)
+        line = self._input.lstrip(b"\r\n").partition(b"\n")[0].removesuffix(b"\r")
+        request = UnreadRequest(line[: self._limits.request_line])
+        seconds = self._waiting.seconds_in_head()
+        self._factory.refuse(RefusedRequest(self._connection, request, status, len(response.body), seconds))
+        self._outlet.put(b"".join((response.lines, self.server_fields.lines(), CLOSE, END, response.body)))
+        self._close(linger=True)
 
     def _close_tunnel(self) -> None:
         self._exchange = self._body = None

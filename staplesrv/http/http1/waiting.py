@@ -35,6 +35,10 @@ class Waiting:
             self.begin(seconds)
             self.in_head = True
 
+    def seconds_in_head(self) -> float:
+        """Return how long the end of a head has been waited for; 0 where it has not."""
+        return self._now() - self._since if self.in_head else 0.0
+
     def is_over(self, now: float) -> bool:
         """Tell whether it has been waited for long enough."""
         return self._patience is not None and now - self._since >= self._patience

@@ -24,10 +24,12 @@ from staplesrv.http.fields import Fields
 from staplesrv.http.http2 import bodies, frames, sending, settings, stream_frames
 from staplesrv.http.http2.blocks import encoded, status_block
 from staplesrv.http.http2.frames import LARGEST_WINDOW, Code, ConnectionFault, FrameReader
+from staplesrv.http.http2.heads import Refused
 from staplesrv.http.http2.patience import Patience
 from staplesrv.http.http2.receiving import Receiver
 from staplesrv.http.http2.sending import Sender
 from staplesrv.http.http2.stream import Stream
+from staplesrv.http.refused_request import RefusedRequest, UnreadRequest
 from staplesrv.http.request import Request
 
 if TYPE_CHECKING:
@@ -179,11 +181,11 @@ class HTTP2Connection(Protocol):
         self._factory.exchange_begins(stream)
         stream.begin()
 
-    def refuse(self, number: int, status: int, *, ended: bool) -> None:
+    def refuse(self, number: int, refused: Refused, *, ended: bool) -> None:
         """Answer a request that no application is to see."""
-        self._factory.refused += 1
+        self._factory.refuse(RefusedRequest(self.facts, UnreadRequest(refused.line), refused.status))
         # Without a page: DATA would have to wait for the client's windows.
-        block = self.sender.start_block() + status_block(status) + encoded(_EMPTY) + self.server_block()
+        block = self.sender.start_block() + status_block(refused.status) + encoded(_EMPTY) + self.server_block()
         self.sender.put(frames.headers(number, block, ended=True))
         if not ended:
             self.give_up(number)

@@ -37,7 +37,12 @@ class Refused(Exception):
 
     Args:
         status: The page's.
+
+    Attributes:
+        line: The request line, once that is known.
     """
+
+    line = b""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)

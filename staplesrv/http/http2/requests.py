@@ -51,11 +51,11 @@ class RequestReader:
             return known
         fields = self._decode(block)
         size = sum([len(name) + len(value) + _ROOM for name, value in fields])
-        if size > self._limits.headers or len(fields) > self._limits.fields:
-            raise Refused(TOO_MANY_FIELDS)
-        request = read_head(fields, ended=ended)
-        if len(request.target) > self._limits.request_line:
-            raise Refused(TOO_LONG_TARGET)
+        try:
+            request = self._read(fields, size, ended=ended)
+        except Refused as refused:
+            refused.line = self._line(dict(fields))
+            raise
         if ended and not self._decoder.changed and size <= _LONGEST_KNOWN and len(self._known) < _MOST_KNOWN:
             self._known[block] = request
         return request
@@ -79,6 +79,18 @@ class RequestReader:
             ConnectionFault: it is no header block.
         """
         self._decode(block)
+
+    def _read(self, fields: Fields, size: int, *, ended: bool) -> Request:
+        if size > self._limits.headers or len(fields) > self._limits.fields:
+            raise Refused(TOO_MANY_FIELDS)
+        request = read_head(fields, ended=ended)
+        if len(request.target) > self._limits.request_line:
+            raise Refused(TOO_LONG_TARGET)
+        return request
+
+    def _line(self, named: dict[bytes, bytes]) -> bytes:
+        target = named.get(b":path", named.get(b":authority", b""))
+        return b"%s %s HTTP/2.0" % (named.get(b":method", b""), target[: self._limits.request_line])
 
     def _decode(self, block: bytes) -> Fields:
         fields = self._decoder.read(block)

@@ -118,7 +118,7 @@ class StreamFrames:
             request = self._requests.read(block, ended=ended)
         except Refused as refused:
             self._patience.cost(patience.WASTED)
-            self._connection.refuse(number, refused.status, ended=ended)
+            self._connection.refuse(number, refused, ended=ended)
             return
         if len(self._streams) >= self._limits.streams or self._connection.said_goodbye:
             raise StreamFault(Code.REFUSED_STREAM)

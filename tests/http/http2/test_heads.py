@@ -92,6 +92,8 @@ def test_refused(name: str) -> None:
     client = Client(Says())
     client.request(1, fields, end=False)
     assert client.status(1) == status
+    ((line, logged),) = [(refused.request.line, refused.status) for refused in client.wire.refused]
+    assert (line.split()[0], line.split()[2], logged) == (dict(fields)[b":method"], b"HTTP/2.0", status)
     client.wire.clock.advance(0.1)
     client.read()
     assert client.reset_code(1) == 0
