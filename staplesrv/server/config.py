@@ -182,6 +182,9 @@ def _listeners(table: FileTable, place: Place, base: Path) -> tuple[Listener, ..
     twice = next((endpoint for endpoint in endpoints if endpoints.count(endpoint) > 1), None)
     if twice is not None:
         raise place.error("listen", f"{twice} is there twice", "keep one of them")
+    if all(listener.tls is None for listener in listeners):
+        problem = 'every listener has tls = "off", so that no site is served'
+        raise place.error("listen", problem, 'add one with TLS, as in listen = "tcp:443"')
     return listeners
 
 

@@ -87,6 +87,11 @@ class Options(usage.Options):
         click.echo(f"staplesrv {__version__}")
         raise SystemExit(0)
 
+    def parseArgs(self, *words: str) -> None:
+        """Refuse what is no option."""
+        if words:
+            raise usage.UsageError(f"{words[0][:100]!a} is no option")
+
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Read the command line."""
         try:

@@ -189,6 +189,13 @@ def test_what_came_from_options_is_the_same_again(files: LeafFiles, tmp_path: Pa
         ("listen = []\nlisteners = []", 'listen: is empty; name an endpoint, as in listen = "tcp:443"'),
         ('listen = "tcp:1"', "sites: there is none; add a [[sites]] with certificate, private_key and static"),
         ('listen = ["tcp:1", "tcp:1"]', "listen: tcp:1 is there twice; keep one of them"),
+        (
+            '[[listeners]]\nendpoint = "tcp:1"\ntls = "off"',
+            (
+                'listen: every listener has tls = "off", so that no site is served; '
+                'add one with TLS, as in listen = "tcp:443"'
+            ),
+        ),
         ("listen = [", "is not TOML: Invalid value (at end of document); mend it there"),
         (f"{ONE_SITE}[staples]\ntimeout = -1", "[staples]: timeout: is negative; give a number of seconds"),
         (

@@ -119,6 +119,7 @@ def test_a_file_takes_the_place_of_the_others(here: Path) -> None:
         ((*ONE_SITE, "--issuer", "nope.pem"), "--issuer: "),
         ((*ONE_SITE, "--listen", "8443"), "--listen: '8443' is no endpoint"),
         ((*ONE_SITE, "--tls", "old"), '--tls: is \'old\'; give "modern", "intermediate" or "off"'),
+        ((*ONE_SITE, "--tls", "off"), '--listen: every listener has tls = "off", so that no site is served; add one'),
         ((*ONE_SITE, "--must-staple", "yes"), '--must-staple: is \'yes\'; give "serve" or "refuse"'),
         ((*ONE_SITE, "--resource", "a:b"), "--resource: static is there too; keep one of them"),
         ((*ONE_SITE, "--responder", "x"), "--responder: 'x': is neither http nor https; give an http or https URL"),
@@ -152,6 +153,12 @@ def test_what_is_no_option_is_one_line(arguments: tuple[str, ...]) -> None:
     assert line.startswith("staplesrv: ")
     assert line.endswith("; see 'twistd staplesrv --help'")
     assert "\n" not in line
+
+
+def test_a_word_too_many_is_named() -> None:
+    """Twisted's own way is to say that the number is wrong."""
+    with pytest.raises(SystemExit, match=r"^staplesrv: 'word' is no option; see 'twistd staplesrv --help'$"):
+        parsed(*ONE_SITE, "word", "another")
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -153,6 +153,7 @@ class SitesTests(ServedTestCase):
             '[access_log]\nfile = "access.log"\n[limits]\nconnections = 1\n'
             '[[listeners]]\nendpoint = "tcp:0:interface=127.0.0.1"\ntls = "off"\nhttps_port = 8443\n'
             'acme_challenges = "acme"\n'
+            '[[listeners]]\nendpoint = "tcp:0:interface=127.0.0.1:backlog=5"\n'
         )
         service = await self.started(self.write(top=top))
         challenge = "/.well-known/acme-challenge/token"
