@@ -119,7 +119,9 @@ def json_line(exchange: Exchange | RefusedRequest, now: float, duration: float) 
     return json.dumps(said).encode() + b"\n"
 
 
-_LINES: Mapping[Form, Callable[[Exchange | RefusedRequest, float, float], bytes]] = {"combined": combined_line, "json": json_line}
+_Line: TypeAlias = Callable[[Exchange | RefusedRequest, float, float], bytes]
+
+_LINES: Mapping[Form, _Line] = {"combined": combined_line, "json": json_line}
 
 
 @lru_cache(2)

@@ -1,4 +1,4 @@
-"""A request that was refused before it was one, for the access log: nobody has read it, and nothing of it is checked."""
+"""A request that was refused before it was one, for the access log: nothing of it is checked."""
 
 from __future__ import annotations
 
