@@ -13,6 +13,9 @@ from staplesrv.errors import OperatorError
 from staplesrv.ocsp.text import UNREADABLE
 from staplesrv.tls.pem import parse_certificates
 
+# RFC 8446 §4.3.2: all extensions together have 65,535 bytes; of the others, the algorithms for signatures are the largest.
+_NAMES = 0xF000
+
 
 @dataclass(frozen=True, slots=True)
 class ClientPolicy:
@@ -58,15 +61,18 @@ def parse_policy(files: Sequence[tuple[str, bytes]], *, required: bool) -> Clien
         required: Whether clients without a certificate are refused.
 
     Raises:
-        OperatorError: a file has no certificate, or one that is not a CA's.
+        OperatorError: a file has no certificate, or one that is not a CA's; or there are too many.
     """
-    found: dict[bytes, None] = {}
+    found: dict[bytes, x509.Certificate] = {}
     for where, data in files:
         for number, certificate in enumerate(parse_certificates(where, data), 1):
             if not _is_authority(certificate):
                 problem = f"certificate {number} in it is not a CA's, so that no client's can lead to it"
                 raise OperatorError(where, problem, "name the CA that issued the clients' certificates")
-            found[certificate.public_bytes(Encoding.DER)] = None
+            found[certificate.public_bytes(Encoding.DER)] = certificate
+    if sum(2 + len(certificate.subject.public_bytes()) for certificate in found.values()) > _NAMES:
+        problem = f"{len(found)} CAs are more than a handshake can name to a client"
+        raise OperatorError(", ".join(where for where, _ in files), problem, "leave those that issue for clients")
     return ClientPolicy(required, tuple(found))
 
 

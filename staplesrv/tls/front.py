@@ -129,14 +129,14 @@ class Front:
         if base.leads or (alone and site is not None and site.always_shown and self._openssl.leads_late):
             return
         base.leads = True
-        self._openssl.on_server_name(base.context, partial(self._choose, base), refusing_context())
+        self._openssl.on_server_name(base.context, partial(self._choose, sessions=base.sessions), refusing_context())
 
-    def _choose(self, base: Base, connection: SSL.Connection) -> SSL.Context | None:
+    def _choose(self, connection: SSL.Connection, *, sessions: bool) -> SSL.Context | None:
         try:
             if self._table is None:
                 return None
             site = self._table.find(connection.get_servername())
-            if site.client is not None and not self._ask(connection, site.client, base):
+            if site.client is not None and not self._ask(connection, site.client, sessions=sessions):
                 return None
             chosen = site.context_now()
             if isinstance(connection, ServerConnection):
@@ -150,10 +150,10 @@ class Front:
             return None
         return chosen
 
-    def _ask(self, connection: SSL.Connection, client: ClientPolicy, base: Base) -> bool:
+    def _ask(self, connection: SSL.Connection, client: ClientPolicy, *, sessions: bool) -> bool:
         """Have a connection ask its client for a certificate; tell whether it may go on."""
         # It began before the table asked for this, and brought a session along, in which nobody would be asked.
-        if base.sessions and self._openssl.resumed(connection) is not False:
+        if sessions and self._openssl.resumed(connection) is not False:
             return False
         if isinstance(connection, ServerConnection):
             if connection.probe:

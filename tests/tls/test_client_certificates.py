@@ -13,6 +13,7 @@ from tls.world import World, meet
 
 from staplesrv.errors import OperatorError
 from staplesrv.testing import CertificateAuthority, Leaf
+from staplesrv.testing.keys import make_key
 from staplesrv.tls.client_policy import ClientPolicy, parse_policy
 from staplesrv.tls.connection import ServerConnection
 from staplesrv.tls.context import base_context
@@ -482,6 +483,17 @@ class TestPolicy:
         with pytest.raises(OperatorError) as caught:
             parse_policy([("ca.pem", data)], required=True)
         assert caught.value.where == "ca.pem"
+
+    def test_too_many(self, world: World, openssl: Calls) -> None:
+        """What TLS has no room for is an error when it is read, not in each handshake; what it has room for works."""
+        key = make_key("ec")
+        many = [CertificateAuthority(f"{number:060}", key=key) for number in range(900)]
+        with pytest.raises(OperatorError, match="900 CAs are more than"):
+            policy(*many)
+        most = 0xF000 // (len(many[0].certificate.subject.public_bytes()) + 2)
+        scene = Scene(world, openssl, policy(*many[:most], required=False))
+        for version in VERSIONS:
+            assert len(scene.visit(version=version).client.get_client_ca_list()) == most
 
     def test_a_leaf(self, clients: CertificateAuthority) -> None:
         """No client's certificate could lead to it."""
