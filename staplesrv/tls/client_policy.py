@@ -13,7 +13,7 @@ from staplesrv.errors import OperatorError
 from staplesrv.ocsp.text import UNREADABLE
 from staplesrv.tls.pem import parse_certificates
 
-# RFC 8446 §4.3.2: all extensions together have 65,535 bytes; of the others, the algorithms for signatures are the largest.
+# RFC 8446 §4.3.2: all extensions together have 65,535 bytes; the algorithms for signatures are another one.
 _NAMES = 0xF000
 
 
