@@ -95,7 +95,8 @@ def parse_private_key(where: str, data: bytes, passphrase: bytes | None = None) 
     keys = list(_blocks(data, _KEY))
     if not keys:
         if any(True for _ in _blocks(data, _CERTIFICATE)):
-            raise OperatorError(where, "is a certificate, not a private key", "name the key's file here")
+            problem, advice = "is a certificate, not a private key", "name the key's file here"
+            raise OperatorError(where, problem, advice, key="private_key")
         raise _no_pem(where, data, "private key")
     if len(keys) > 1:
         raise OperatorError(where, f"holds {len(keys)} private keys", "leave the one that fits the certificate")

@@ -356,6 +356,8 @@ def test_an_error_about_a_file_is_explained_by_its_key(read: Read, tmp_path: Pat
     )
     names = OperatorError(str(tmp_path / "fullchain.pem"), "is taken", "leave it", key="names")
     assert got.explain(names).key == "site 1 (example.org): names"
+    no_key = OperatorError(found.where, "is a certificate, not a private key", "name it", key="private_key")
+    assert got.explain(no_key).key == "site 1 (example.org): private_key"
 
 
 def test_an_error_about_something_else_stays(read: Read) -> None:

@@ -207,8 +207,8 @@ class TestPrivateKey:
         assert parse_private_key("a", pem(RSA_KEY), b"secret").public_key() == RSA_KEY.public_key()
 
     def test_certificate(self) -> None:
-        """A certificate given as key is recognised."""
-        assert error_of(parse_private_key, "a", CA.pem).startswith("a: is a certificate, not a private key")
+        """A certificate given as key is recognised, and the key told: its file may be the certificate's, too."""
+        assert error_of(parse_private_key, "a", CA.pem).startswith("a: private_key: is a certificate, not a private")
 
     def test_two_keys(self) -> None:
         """Two keys in one file are one too many."""
