@@ -20,13 +20,13 @@ from staplesrv.errors import OperatorError
 
 if TYPE_CHECKING:
     from staplesrv.tls.preset import PresetName
-    from staplesrv.tls.site import SiteCertificate
+    from staplesrv.tls.site import ClientAuth, SiteCertificate
 
-_SITE = ("certificate", "privateKey", "issuer", "responder", "stapleFile", "mustStaple")
+_SITE = ("certificate", "privateKey", "issuer", "responder", "stapleFile", "mustStaple", "clientCA", "clientAuth")
 _LISTEN = ("interface", "backlog")
 _OTHER = ("stateDir", "tls")
 _PRESETS = ("intermediate", "modern")
-_LISTS = ("certificate", "privateKey", "stapleFile")
+_LISTS = ("certificate", "privateKey", "stapleFile", "clientCA")
 
 
 @implementer(IPlugin, IStreamServerEndpointStringParser)
@@ -39,7 +39,7 @@ class StapleEndpointParser:
     - `privateKey`: its key; several in the same order. Left out, it is in the certificate's file.
     - `interface`, `backlog`: as with `tcp:`; every address, IPv4 and IPv6, and 1024 by default.
     - `stateDir`: a directory where staples survive restarts.
-    - `responder`, `issuer`, `stapleFile`, `mustStaple`: see `SiteCertificate`.
+    - `responder`, `issuer`, `stapleFile`, `mustStaple`, `clientCA`, `clientAuth`: see `SiteCertificate`.
     - `tls`: `intermediate`, the default, or `modern`.
     """
 
@@ -84,6 +84,12 @@ def _site(options: Mapping[str, str]) -> SiteCertificate:
     must_staple = options.get("mustStaple", "serve")
     if must_staple not in ("serve", "refuse"):
         raise _bad("mustStaple", f"{must_staple!r} is no choice", "use serve or refuse")
+    if "clientCA" in options and not files["clientCA"]:
+        # Out of a variable that is not set, perhaps; nobody should be let in for that.
+        raise _bad("clientCA", "is empty", "name the PEM file of the clients' CA")
+    client_auth = options.get("clientAuth")
+    if client_auth not in (None, "off", "request", "require"):
+        raise _bad("clientAuth", f"{client_auth!r} is no choice", "use off, request or require")
     return SiteCertificate(
         files["certificate"],
         files["privateKey"],
@@ -91,6 +97,8 @@ def _site(options: Mapping[str, str]) -> SiteCertificate:
         responder=options.get("responder"),
         staple_file=files["stapleFile"],
         must_staple=cast("Literal['serve', 'refuse']", must_staple),
+        client_ca=files["clientCA"],
+        client_auth=cast("ClientAuth | None", client_auth),
     )
 
 

@@ -364,7 +364,8 @@ class TestParser:
         endpoint = self.parse(
             place,
             "staple:0:certificate=a.pem,b.pem:privateKey=a.key,b.key:interface=\\:\\:1:backlog=9:stateDir=@/state"
-            ":responder=http\\://r.example/:issuer=ca.pem:stapleFile=a.der,b.der:mustStaple=refuse:tls=modern",
+            ":responder=http\\://r.example/:issuer=ca.pem:stapleFile=a.der,b.der:mustStaple=refuse:tls=modern"
+            ":clientCA=c.pem,d.pem:clientAuth=request",
         )
         assert endpoint._endpoint == "tcp:0:interface=\\:\\:1:backlog=9"
         (site,) = endpoint._stapler.stage.sites
@@ -374,6 +375,7 @@ class TestParser:
         assert site.responder == "http://r.example/"
         assert site.staple_file == (Path("a.der"), Path("b.der"))
         assert site.must_staple == "refuse"
+        assert (site.client_ca, site.client_auth) == ((Path("c.pem"), Path("d.pem")), "request")
         assert endpoint._stapler.context_factory()._preset == "modern"
 
     def test_other_place(self, place: Place) -> None:
@@ -392,6 +394,9 @@ class TestParser:
             ("staple:8443:certificate=a:xyz=b", "xyz: there is no such option; use certificate"),
             ("staple:8443:certificate=a:tls=old", "tls: 'old' is no choice"),
             ("staple:8443:certificate=a:mustStaple=yes", "mustStaple: 'yes' is no choice"),
+            ("staple:8443:certificate=a:clientAuth=yes", "clientAuth: 'yes' is no choice"),
+            ("staple:8443:certificate=a:clientAuth=require", "but no CA is named"),
+            ("staple:8443:certificate=a:clientCA=", "clientCA: is empty"),
             ("staple:8443:certificate=a,b:privateKey=c", "2 certificates, but 1 private keys"),
         ],
     )
