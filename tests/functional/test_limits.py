@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from functional.harness import Pki, Talk, descriptors, free_port, wait_until
+from functional.family import workers
+from functional.harness import Pki, Talk, descriptors, free_port, twistd, wait_until, write_config
 from functional.http_server import HTTPServer, http_server, site_table
 
 from staplesrv.http.proxy_protocol import ProxyHeader, build
@@ -138,3 +139,46 @@ def _was_turned_away(talk: Talk) -> bool:
         return False
     except ConnectionResetError:
         return True
+
+
+def test_workers_share_the_rates(tmp_path: Path) -> None:
+    """A client whose connections are with all of four workers may ask as often as with one, to the request."""
+    pki = Pki("ca")
+    site = site_table(pki.issue(tmp_path, "localhost"), redirect="https://a.test", request_rate=0.01, request_burst=30)
+    limits = "[limits]\nhandshake_rate = 0.01\nhandshake_burst = 40\n"
+    port = free_port()
+    with twistd(tmp_path, "--config", str(write_config(tmp_path, port, limits, site, workers=4))) as program:
+        program.wait_for("serving on")
+        talks = [Talk(port) for _ in range(60)]
+        let_in = [talk for talk in talks if _shakes_hands(talk)]
+        assert len(let_in) == 40
+        statuses = [_ask(talk, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") for talk in let_in]
+        assert (statuses.count(b"301"), statuses.count(b"429")) == (30, 10)
+        assert len([pid for pid in workers(program.pid) if _connections(pid)]) > 1
+        for talk in talks:
+            talk.socket.close()
+        assert program.stop() < 0
+    pki.close()
+
+
+def _shakes_hands(talk: Talk) -> bool:
+    try:
+        talk.shake_hands()
+    except (HandshakeFailed, OSError):
+        return False
+    return True
+
+
+def _ask(talk: Talk, request: bytes) -> bytes:
+    talk.client.send(request)
+    talk.socket.sendall(talk.client.outgoing())
+    answer = talk.client.received()
+    while not answer:
+        talk.client.incoming(talk.socket.recv(1 << 16))
+        answer = talk.client.received()
+    return answer[9:12]
+
+
+def _connections(pid: int) -> int:
+    """How many sockets a worker has beyond those that it has at rest: two or three."""
+    return max(0, sum(str(one.readlink()).startswith("socket:") for one in Path(f"/proc/{pid}/fd").iterdir()) - 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from functional.harness import Pki, Talk, free_port, is_listening, judge, twistd, write_config
+from functional.harness import Pki, Talk, free_port, is_listening, judge, twistd, wait_until, write_config
 from functional.http_server import HTTPServer, curl_command, site_table
 from functional.test_http_tunnel import Backend, Client
 
@@ -23,8 +24,14 @@ ENDED = -signal.SIGTERM
 """twistd ends by the signal that it got."""
 
 
+@pytest.fixture(params=[1, 2], ids=["one process", "two workers"])
+def workers(request: pytest.FixtureRequest) -> int:
+    """How many processes serve."""
+    return int(request.param)
+
+
 @contextmanager
-def served(folder: Path, drain: float) -> Iterator[tuple[HTTPServer, Backend, Backend]]:
+def served(folder: Path, drain: float, workers: int) -> Iterator[tuple[HTTPServer, Backend, Backend]]:
     """The program with a page, a proxy and a tunnel, and the backends of both."""
     (folder / "www").mkdir()
     (folder / "www" / "index.html").write_text("a page")
@@ -44,13 +51,18 @@ def served(folder: Path, drain: float) -> Iterator[tuple[HTTPServer, Backend, Ba
             (folder / name).mkdir()
             sites.append(site_table(pki.issue(folder / name, name), **keys))
         port = free_port()
-        config = write_config(folder, port, *sites, drain=drain)
+        config = write_config(folder, port, *sites, drain=drain, workers=workers)
         with twistd(folder, "--config", str(config)) as program:
             program.wait_for("serving on")
             yield HTTPServer(program, port, folder), Backend(app), Backend(raw)
             assert "Traceback" not in program.output()
             assert "unexpected" not in program.output().lower()
         pki.close()
+
+
+def said(server: HTTPServer, pattern: str) -> int:
+    """A number that is in a line of the log; of all processes together."""
+    return sum(map(int, re.findall(pattern, server.program.output())))
 
 
 def request(backend: Backend) -> socket.socket:
@@ -63,9 +75,9 @@ def request(backend: Backend) -> socket.socket:
 
 
 @pytest.fixture
-def stopping(tmp_path: Path) -> Iterator[tuple[HTTPServer, Backend, Backend]]:
+def stopping(tmp_path: Path, workers: int) -> Iterator[tuple[HTTPServer, Backend, Backend]]:
     """A program with much patience."""
-    with served(tmp_path, 30) as made:
+    with served(tmp_path, 30, workers) as made:
         yield made
 
 
@@ -89,7 +101,7 @@ def test_what_is_under_way_is_finished(stopping: tuple[HTTPServer, Backend, Back
     )
     asked_by_curl = request(app)
     server.program.signal(signal.SIGTERM)
-    server.program.wait_for("stopping: 7 connections may finish, in 30 s")
+    wait_until(lambda: said(server, r"stopping: (\d+) connections may finish, in 30 s") == 7, "7 to be waited for")
     assert not is_listening(server.port)
     used.tls.send(GET)
     assert b"Connection: close\r\n" in used.read_all()
@@ -111,9 +123,9 @@ def test_what_is_under_way_is_finished(stopping: tuple[HTTPServer, Backend, Back
     assert server.program.end(5) == ENDED
 
 
-def test_what_takes_too_long_is_closed(tmp_path: Path) -> None:
+def test_what_takes_too_long_is_closed(tmp_path: Path, workers: int) -> None:
     """A request without an answer, a tunnel, and a client that says nothing, after `drain` seconds."""
-    with served(tmp_path, 1.5) as (server, app, raw):
+    with served(tmp_path, 1.5, workers) as (server, app, raw):
         asking = Client(server.port, "app.test")
         asking.tls.send(ASK)
         asked = request(app)
@@ -123,7 +135,7 @@ def test_what_takes_too_long_is_closed(tmp_path: Path) -> None:
         began = time.monotonic()
         assert server.program.stop() == ENDED
         assert 1.4 < time.monotonic() - began < 8
-        assert "3 connections are closed before their end" in server.program.output()
+        assert said(server, r"(\d+) connections are closed before their end") == 3
         assert tunnel_end.recv(1) == b""
         with pytest.raises(ConnectionResetError):
             asked.recv(1)
@@ -132,9 +144,9 @@ def test_what_takes_too_long_is_closed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_ends_it_at_once(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_second_signal_ends_it_at_once(tmp_path: Path, workers: int, number: signal.Signals) -> None:
     """However much time connections had."""
-    with served(tmp_path, 600) as (server, _app, raw):
+    with served(tmp_path, 600, workers) as (server, _app, raw):
         tunnel = Client(server.port, "raw.test")
         tunnel_end = raw.accept()
         server.program.signal(number)
@@ -145,9 +157,9 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, number: signal.Signals)
         tunnel.close()
 
 
-def test_two_signals_in_a_row(tmp_path: Path) -> None:
+def test_two_signals_in_a_row(tmp_path: Path, workers: int) -> None:
     """The second one may come before the first one was looked at: a program that is busy ends at once, too."""
-    with served(tmp_path, 600) as (server, _app, raw):
+    with served(tmp_path, 600, workers) as (server, _app, raw):
         tunnel = Client(server.port, "raw.test")
         raw.accept()
         for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):

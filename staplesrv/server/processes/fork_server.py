@@ -117,9 +117,9 @@ class ForkServer:
                 return
             if not pid:
                 return
-            self._requests.sendall(
-                ANSWER.pack(pid, _KILLED + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
-            )
+            # The supervisor may have gone by now, and this be the end of this process: signals come until then.
+            with suppress(ConnectionError):
+                self._requests.sendall(ANSWER.pack(pid, _number(status)))
 
 
 def _number(status: int) -> int:
