@@ -138,8 +138,10 @@ def test_a_refused_request_has_its_line() -> None:
     lines: list[bytes] = []
     AccessLog(lines.append, wall_clock=lambda: NOON).refused(refused(b"GET  /a HTTP/1.1"))
     assert lines == [
-        b'192.0.2.1 - - [14/Nov/2023:22:13:20 +0000] "GET  /a HTTP/1.1" 400 150 "-" "-" '
-        b"- 0.500 TLSv1.3 X25519 stapled\n"
+        (
+            b'192.0.2.1 - - [14/Nov/2023:22:13:20 +0000] "GET  /a HTTP/1.1" 400 150 "-" "-" '
+            b"- 0.500 TLSv1.3 X25519 stapled\n"
+        )
     ]
     assert b' "-" 400 150 ' in combined_line(refused(b""), NOON, 0)
 
