@@ -11,14 +11,14 @@ PER_SECOND = 100
 
 CHEAP = 1
 """A frame that asks for little and brings nothing: PING, PRIORITY, WINDOW_UPDATE, GOAWAY, an empty DATA, an unknown
-type, a header block on a stream that is over."""
+type."""
 
 SETTINGS = 5
 """An acknowledgement, and every stream's window to be changed."""
 
 WASTED = 10
 """A request whose answer the client throws away, or that has to be refused: rapid reset (CVE-2023-44487) and those
-that make the server reset (CVE-2025-8671). A browser that leaves a page cancels a hundred at once."""
+that make the server reset (CVE-2025-8671). Also a header block that is read for the table's sake alone. A browser that leaves a page cancels a hundred at once."""
 
 SERVED = 10
 """What a request that was answered to the end gives back."""

@@ -127,7 +127,7 @@ class StreamFrames:
     def _on_trailers(self, number: int, block: bytes, *, ended: bool) -> None:
         stream = self._streams.get(number)
         if stream is None:
-            self._patience.cost(patience.CHEAP)
+            self._patience.cost(patience.WASTED)
             self._requests.skip(block)
             self._on_closed(number)
             return

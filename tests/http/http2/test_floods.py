@@ -123,7 +123,7 @@ def test_header_blocks_on_a_stream_that_was_reset() -> None:
     block = raw(1, WHOLE, 1, b"\x82" * 100)
     client.send_bytes(block * 10)
     assert not client.ended
-    client.send_bytes(block * MANY)
+    client.send_bytes(block * 250)
     assert client.goaway_code == CALM
 
 
