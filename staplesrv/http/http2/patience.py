@@ -18,7 +18,8 @@ SETTINGS = 5
 
 WASTED = 10
 """A request whose answer the client throws away, or that has to be refused: rapid reset (CVE-2023-44487) and those
-that make the server reset (CVE-2025-8671). Also a header block that is read for the table's sake alone. A browser that leaves a page cancels a hundred at once."""
+that make the server reset (CVE-2025-8671); a header block that is read for the table's sake alone. A browser that
+leaves a page cancels a hundred at once."""
 
 SERVED = 10
 """What a request that was answered to the end gives back."""
