@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from staplesrv.errors import OperatorError
 from staplesrv.server.config import Configuration, build, load
 from staplesrv.server.configuration.listener import DEFAULT_LISTEN
 from staplesrv.server.configuration.place import CommandLine
+from staplesrv.server.inheritance import VARIABLE, other_pid_file, take_over_pid_file
 
 _REPEATED = ("listen", "certificate", "private_key", "proxy", "staple_file")
 _SITE_KEYS = (
@@ -54,6 +56,7 @@ class Options(usage.Options):
         ("must-staple", None, None, "Without a staple: serve (the default), or refuse handshakes."),
         ("client-ca", None, None, "PEM file with the CA whose certificates clients must show."),
         ("client-auth", None, None, "With --client-ca: require a certificate (the default), request one, or off."),
+        ("workers", None, None, "Processes that serve: a number, or auto, one for each processor."),
         ("tls", None, None, "Mozilla's name for versions and ciphers: intermediate (the default), or modern."),
     )
 
@@ -94,10 +97,19 @@ class Options(usage.Options):
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Read the command line."""
+        twistds = getattr(self, "parent", None) or {}
+        self._pid_file = twistds.get("pidfile") or ""
+        if VARIABLE in os.environ and self._pid_file:
+            # The process that this one is to replace still has it; twistd looks after this was said.
+            twistds["pidfile"] = other_pid_file(self._pid_file)
         try:
             super().parseOptions(options)  # type: ignore[no-untyped-call]  # Twisted's has no annotations
         except usage.UsageError as error:
             raise SystemExit(f"staplesrv: {error}; see 'twistd staplesrv --help'") from error
+
+    def alone(self) -> None:
+        """The process that this one was to replace has gone, and its pid file with it."""
+        take_over_pid_file(self.parent or {}, self._pid_file)
 
     @property
     def is_demo(self) -> bool:
@@ -136,7 +148,10 @@ class Options(usage.Options):
             "listeners": [{"endpoint": endpoint, **tls} for endpoint in endpoints],
             "sites": [self._given(*_SITE_KEYS)],
         }
-        return table | self._given("state_dir")
+        workers = self._given("workers")
+        if workers.get("workers", "").isdecimal():
+            workers["workers"] = int(workers["workers"])
+        return table | self._given("state_dir") | workers
 
     def _given(self, *keys: str) -> dict[str, Any]:
         """The options that were given, under the names that they have in a file."""
@@ -144,7 +159,7 @@ class Options(usage.Options):
         return {key: value for key, value in values.items() if value is not None and value != []}
 
     def _refuse_beside(self, option: str, *allowed: str) -> None:
-        others = self._given("config", "listen", "state_dir", "tls", *_SITE_KEYS)
+        others = self._given("config", "listen", "state_dir", "tls", "workers", *_SITE_KEYS)
         if self["demo"]:
             others["demo"] = True
         odd = next((key for key in others if key not in (option, *allowed)), None)

@@ -6,6 +6,7 @@ own, whose front is fed with what the supervisor's stapler has.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,7 @@ from staplesrv.server.configuration.listener import Listener
 from staplesrv.server.contents import Contents
 from staplesrv.server.door import Door, House
 from staplesrv.server.hosts import Behind, Hosts
+from staplesrv.server.inheritance import Inheritance
 from staplesrv.server.log_file import LogFile
 from staplesrv.tls.connections import Connections
 from staplesrv.tls.draining import Draining
@@ -117,14 +119,18 @@ class Premises(MultiService):
         there.update((door.listener, door) for door in doors)
         return Plan(contents, tuple(there[listener] for listener in configuration.listeners), doors)
 
-    def prepare(self, configuration: Configuration) -> None:
-        """Make every resource and bind every socket.
+    def prepare(self, configuration: Configuration, inheritance: Inheritance) -> None:
+        """Make every resource and bind every socket, but those that another process has.
 
         Raises:
             OperatorError: something can't be used. Nothing is left bound then.
         """
         self.open_log()
-        plan = self.plan(configuration)
+
+        def bind(listener: Listener) -> Door:
+            return inherited_or_bound(listener, inheritance, self._reactor, configuration)
+
+        plan = self.plan(configuration, bind)
         self.hosts.sites, self.doors = plan.contents, plan.doors
 
     def open_log(self) -> None:
@@ -208,6 +214,16 @@ class Premises(MultiService):
         return [address for door in self.doors for address in door.addresses]
 
     @property
+    def sockets(self) -> Mapping[str, Sequence[socket.socket]]:
+        """What is bound, by endpoint."""
+        return {door.listener.endpoint: door.ports.sockets for door in self.doors}
+
+    def leave_paths(self) -> None:
+        """Leave the paths of UNIX sockets to another process that has the sockets."""
+        for door in self.doors:
+            door.ports.leave_paths()
+
+    @property
     def requests(self) -> int:
         """How many there were."""
         return self._requests_before + sum(door.requests for door in self.doors)
@@ -238,6 +254,21 @@ class Premises(MultiService):
         self._log_file = LogFile(settings.file, self._reactor)
         self._log_file.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
         return AccessLog(self._log_file.write, settings.form, wall_clock=self._wall_clock)
+
+
+def inherited_or_bound(
+    listener: Listener, inheritance: Inheritance, reactor: Any, configuration: Configuration
+) -> Door:
+    """Take over the sockets of a listener, or bind them.
+
+    Raises:
+        OperatorError: they can't be bound.
+    """
+    given = inheritance.take(listener.endpoint)
+    door = Door.bind(listener, reactor, configuration.place, given)
+    if given is not None:
+        door.ports.own_paths()
+    return door
 
 
 def bound(listeners: Sequence[Listener], bind: Bind) -> tuple[Door, ...]:

@@ -22,12 +22,14 @@ from staplesrv.errors import OperatorError
 from staplesrv.server import summary
 from staplesrv.server.config import Configuration
 from staplesrv.server.door import Door
+from staplesrv.server.inheritance import Inheritance
 from staplesrv.server.on_signal import OnSignal
 from staplesrv.server.premises import Premises
 from staplesrv.server.privileges import Identity
 from staplesrv.server.processes.crew import Crew
 from staplesrv.server.staff import Staff
 from staplesrv.server.stop_signals import StopSignals
+from staplesrv.server.systemd import Systemd
 from staplesrv.staples.blocking import in_thread
 from staplesrv.tls.limits import Limits
 from staplesrv.tls.stapler import Stapler
@@ -46,10 +48,12 @@ class StaplesrvService(MultiService):
         give_up: Called if a socket can't listen after all, though it could be bound.
         started: Called with the sockets' addresses when they listen.
         identity: Who workers are, where there are several; None for who this process is.
+        inheritance: The sockets of a process that this one is to replace.
         wall_clock: Seconds since the epoch.
 
     Attributes:
         stapler: Keeps the staples.
+        systemd: Is told how things are.
         staff: What serves them: the premises, or several processes that have premises of their own.
         premises: What serves them in this process, where it is the only one.
     """
@@ -64,6 +68,7 @@ class StaplesrvService(MultiService):
         give_up: Callable[[OperatorError], object] | None = None,
         started: Callable[[Sequence[Any]], object] | None = None,
         identity: Identity | None = None,
+        inheritance: Inheritance | None = None,
         wall_clock: sources.WallClock = sources.wall_clock,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's has no annotations
@@ -72,6 +77,9 @@ class StaplesrvService(MultiService):
         self._wall_clock = wall_clock
         self._give_up = give_up
         self._started = started
+        self._inheritance = inheritance or Inheritance({})
+        self.systemd = Systemd(reactor)
+        self.systemd.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
         self.stapler = Stapler(
             [site.certificate for site in configuration.sites],
             settings=configuration.settings,
@@ -106,7 +114,7 @@ class StaplesrvService(MultiService):
         if self.staff.addresses:
             return
         self._explained(self.stapler.load)
-        self.staff.prepare(self.configuration)
+        self.staff.prepare(self.configuration, self._inheritance)
 
     @property
     def doors(self) -> tuple[Door, ...]:
@@ -131,6 +139,13 @@ class StaplesrvService(MultiService):
         """
         return Deferred.fromCoroutine(self._stop())
 
+    def follow(self, pid: int) -> None:
+        """Leave everything to another process, which serves on the same sockets, and stop."""
+        _log.info("upgrade: process {pid} serves; this one leaves when everybody was served", pid=pid)
+        self.systemd.followed_by(pid)
+        self.staff.leave_paths()
+        self._reactor.stop()
+
     def reload_soon(self) -> None:
         """Reload now; after the reload that is under way, if there is one."""
         if not self.running:
@@ -139,6 +154,7 @@ class StaplesrvService(MultiService):
             self._again = True
             return
         _log.info("reloading")
+        self.systemd.reloading()
         self._reloading = Deferred.fromCoroutine(self.reload()).addErrback(_unexpected)
         self._reloading.addBoth(self._reload_ended)
 
@@ -189,6 +205,7 @@ class StaplesrvService(MultiService):
         addresses = self.staff.addresses
         line = summary.serving(addresses, self.stapler.stage.live, self._wall_clock())
         _log.info("{line}", line=line)
+        self.systemd.ready(line)
         if self._started is not None:
             self._started(addresses)
 
@@ -204,6 +221,7 @@ class StaplesrvService(MultiService):
     async def _stop(self) -> None:
         self.running = 0
         self._stop_signals.stopping()
+        self.systemd.stopping()
         under_way = [one for one in (self._starting, self._reloading) if one is not None]
         self._starting = None
         self._again = False
@@ -225,6 +243,7 @@ class StaplesrvService(MultiService):
 
     def _reload_ended(self, _: object) -> None:
         self._reloading = None
+        self.systemd.ready()
         if self._again:
             self._again = False
             self.reload_soon()

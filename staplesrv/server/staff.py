@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import socket
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from staplesrv.server.config import Configuration
+from staplesrv.server.inheritance import Inheritance
 from staplesrv.tls.site import SiteCertificate
 
 
@@ -19,8 +21,15 @@ class Staff(Protocol):
     def setServiceParent(self, parent: Any) -> None:
         """Start and stop with somebody."""
 
-    def prepare(self, configuration: Configuration) -> None:
-        """Bind every socket; may raise `OperatorError`."""
+    @property
+    def sockets(self) -> Mapping[str, Sequence[socket.socket]]:
+        """What is bound, by endpoint."""
+
+    def prepare(self, configuration: Configuration, inheritance: Inheritance) -> None:
+        """Bind every socket, but those that another process has; may raise `OperatorError`."""
+
+    def leave_paths(self) -> None:
+        """Leave the paths of UNIX sockets to another process that has the sockets."""
 
     async def open(self) -> None:
         """Listen; may raise `OperatorError`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,17 @@ from twisted.logger import Logger
 
 from staplesrv.errors import OperatorError
 from staplesrv.server import privileges
-from staplesrv.server.config import Configuration
 from staplesrv.server.demo import Demo
 from staplesrv.server.descriptors import within_descriptors
+from staplesrv.server.inheritance import Inheritance
 from staplesrv.server.name_lookups import keep_lookups_apart
+from staplesrv.server.on_signal import OnSignal
 from staplesrv.server.options import Options
 from staplesrv.server.privileges import Identity
 from staplesrv.server.service import StaplesrvService
 from staplesrv.server.state_dir import usable_state_dir
 from staplesrv.server.steady_time import use_steady_time
+from staplesrv.server.upgrade import Upgrade
 
 __all__ = ["Options", "makeService"]
 
@@ -54,23 +57,42 @@ def makeService(options: Options) -> IService:
         identity = privileges.after_twistd(options.parent or {})
         if options.is_demo:
             return Demo(reactor, options.listen, identity=identity, give_up=_Failure(reactor).report)
-        return _server(options.configuration(), reactor, identity)
+        return _server(options, reactor, identity)
     except OperatorError as error:
         raise SystemExit(f"staplesrv: {error}") from error
 
 
-def _server(configuration: Configuration, reactor: Any, identity: Identity | None) -> IService:
+def _server(options: Options, reactor: Any, identity: Identity | None) -> IService:
+    # Before anything that may start a process.
+    inheritance = Inheritance.of(os.environ)
+    configuration = options.configuration()
     state_dir = usable_state_dir(configuration.state_dir, os.environ, identity)
     give_up = _Failure(reactor).report
     limits = within_descriptors(configuration.limits.part(configuration.workers), reactor)
     workers = privileges.of_workers(configuration.user, configuration.group, configuration.place)
     service = StaplesrvService(
-        configuration, reactor=reactor, state_dir=state_dir, limits=limits, give_up=give_up, identity=workers
+        configuration,
+        reactor=reactor,
+        state_dir=state_dir,
+        limits=limits,
+        give_up=give_up,
+        started=lambda _: inheritance.served(reactor, options.alone),
+        identity=workers,
+        inheritance=inheritance,
     )
     service.prepare()
+    _make_replaceable(service, reactor)
     if identity is not None:
         _warn_of_unreadable(configuration.files, identity)
     return service
+
+
+def _make_replaceable(service: StaplesrvService, reactor: Any) -> None:
+    """Have SIGUSR2 start a new process on the same sockets."""
+    # twistd may leave this folder.
+    upgrade = Upgrade(reactor, Path.cwd(), lambda: service.staff.sockets, service.follow)
+    OnSignal(signal.SIGUSR2, reactor, upgrade.start).setServiceParent(service)  # type: ignore[no-untyped-call]  # Twisted's has no annotations
+    reactor.addSystemEventTrigger("before", "shutdown", upgrade.stop)
 
 
 def _warn_of_unreadable(files: tuple[Path, ...], identity: Identity) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -52,6 +53,16 @@ class BoundSocket:
         """Hand the socket to the reactor, which takes a copy of its own."""
         return reactor.adoptStreamPort(self.socket.fileno(), self.socket.family, cast("Any", self.factory))
 
+    def leave_path(self) -> None:
+        """Leave a path to another process that has the socket."""
+        self._remove = _nothing
+
+    def own_path(self) -> None:
+        """Clear away, in the end, the path of a UNIX socket that another process has bound."""
+        path = self.socket.getsockname() if self.socket.family == socket.AF_UNIX else ""
+        if isinstance(path, str) and path:
+            self._remove = partial(_unlink, Path(path))
+
     def leave_path_to(self, heir: BoundSocket) -> None:
         """Have another one clear away, in the end, what belongs to the socket."""
         heir._remove, self._remove = self._remove, _nothing
@@ -60,6 +71,11 @@ class BoundSocket:
         """Close it and clear away what belongs to it."""
         self.socket.close()
         self._remove()
+
+
+def _unlink(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
 
 
 def _nothing() -> None:

@@ -159,6 +159,16 @@ class BoundPorts:
         for one in bound:
             one.close()
 
+    def leave_paths(self) -> None:
+        """Leave the paths of UNIX sockets to another process that has the sockets."""
+        for bound in self._bound:
+            bound.leave_path()
+
+    def own_paths(self) -> None:
+        """Clear away, in the end, the paths of UNIX sockets that another process has bound and leaves."""
+        for bound in self._bound:
+            bound.own_path()
+
     def leave_paths_to(self, heir: BoundPorts) -> None:
         """Have whoever has the same sockets clear away the paths of UNIX sockets, in the end."""
         for bound, other in zip(self._bound, heir._bound, strict=True):

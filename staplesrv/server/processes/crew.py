@@ -25,6 +25,8 @@ from twisted.python.failure import Failure
 from staplesrv.errors import OperatorError
 from staplesrv.server.config import Configuration
 from staplesrv.server.configuration.listener import Listener
+from staplesrv.server.inheritance import Inheritance
+from staplesrv.server.premises import inherited_or_bound
 from staplesrv.server.privileges import Identity
 from staplesrv.server.processes import orders, reports
 from staplesrv.server.processes.fork_server import ending
@@ -54,6 +56,8 @@ STEADY = 60.0
 
 LATE = 5.0
 """Seconds that a draining worker has beyond what it was told."""
+
+_NOTHING = Inheritance({})
 
 _log = Logger()
 
@@ -141,14 +145,24 @@ class Crew(MultiService):
         """The workers."""
         return tuple(self._hands)
 
-    def prepare(self, configuration: Configuration) -> None:
-        """Bind every socket.
+    @property
+    def sockets(self) -> Mapping[str, Sequence[socket.socket]]:
+        """What is bound, by endpoint."""
+        return {endpoint: ports.sockets for endpoint, ports in self._ports.items()}
+
+    def leave_paths(self) -> None:
+        """Leave the paths of UNIX sockets to another process that has the sockets."""
+        for ports in self._ports.values():
+            ports.leave_paths()
+
+    def prepare(self, configuration: Configuration, inheritance: Inheritance) -> None:
+        """Bind every socket, but those that another process has.
 
         Raises:
             OperatorError: one can't be bound. Nothing is left bound then.
         """
         self._configuration = configuration
-        self._ports = self._bound(configuration)
+        self._ports = self._bound(configuration, inheritance)
 
     async def open(self) -> None:
         """Listen, and have workers serve; returns when all of them do.
@@ -299,11 +313,13 @@ class Crew(MultiService):
     def _active(self) -> list[Hand]:
         return [hand for hand in self._hands if not hand.draining]
 
-    def _bound(self, configuration: Configuration) -> Mapping[str, BoundPorts]:
+    def _bound(self, configuration: Configuration, inheritance: Inheritance = _NOTHING) -> Mapping[str, BoundPorts]:
         bound: dict[str, BoundPorts] = {}
         try:
             for listener in configuration.listeners:
-                bound[listener.endpoint] = self._ports.get(listener.endpoint) or self._bind(listener, configuration)
+                bound[listener.endpoint] = self._ports.get(listener.endpoint) or self._bind(
+                    listener, inheritance, configuration
+                )
         except OperatorError:
             for endpoint, ports in bound.items():
                 if endpoint not in self._ports:
@@ -311,11 +327,8 @@ class Crew(MultiService):
             raise
         return bound
 
-    def _bind(self, listener: Listener, configuration: Configuration) -> BoundPorts:
-        try:
-            return BoundPorts.bind(self._reactor, listener.endpoint)
-        except OperatorError as error:
-            raise configuration.place.error("listen", f"{error.where}: {error.problem}", error.advice) from error
+    def _bind(self, listener: Listener, inheritance: Inheritance, configuration: Configuration) -> BoundPorts:
+        return inherited_or_bound(listener, inheritance, self._reactor, configuration).ports
 
     def _new_forks(self) -> Forks:
         forks = Forks(self._ended, self._forks_gone)

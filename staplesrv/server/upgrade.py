@@ -1,0 +1,143 @@
+"""The program replaced while it runs: a new process on the same sockets, and then the end of this one."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import Factory, ProcessProtocol, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from staplesrv.server.inheritance import VARIABLE
+
+PATIENCE = 120.0
+"""Seconds that a new process has to serve: it waits for its first staples, too."""
+
+_FIRST = 3
+_LONGEST = 32
+_log = Logger()
+
+
+class Upgrade:
+    """Starts a new process with the command line of this one.
+
+    Args:
+        reactor: The reactor.
+        folder: The working directory of the start.
+        sockets: Returns the sockets by their endpoints.
+        followed: Called with the pid of the new process when it serves.
+        command: What is started.
+
+    Attributes:
+        under_way: Whether one has been started, and is not known to serve yet.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        folder: Path,
+        sockets: Callable[[], Mapping[str, Sequence[socket.socket]]],
+        followed: Callable[[int], object],
+        command: Sequence[str] | None = None,
+    ) -> None:
+        self.under_way = False
+        self._reactor = reactor
+        self._folder = folder
+        self._sockets = sockets
+        self._followed = followed
+        # As it was called, interpreter and all.
+        self._command = list(command or [sys.executable, *sys.orig_argv[1:]])
+        self._process: Any = None
+        self._life: socket.socket | None = None
+        self._late: IDelayedCall | None = None
+
+    def start(self) -> None:
+        """Start the new process, unless one is starting."""
+        if self.under_way:
+            _log.warn("upgrade: a new process is starting already")
+            return
+        self.under_way = True
+        ours, theirs = socket.socketpair()
+        # Open until this process ends, which is later than the reactor: twistd removes its pid file after that.
+        self._life, watched = socket.socketpair()
+        with ours, theirs, watched:
+            descriptors = {0: 0, 1: 1, 2: 2, _FIRST: theirs.fileno(), _FIRST + 1: watched.fileno()}
+            sockets: dict[str, list[int]] = {}
+            for endpoint, given in self._sockets().items():
+                numbers = range(len(descriptors), len(descriptors) + len(given))
+                sockets[endpoint] = list(numbers)
+                descriptors.update(zip(numbers, (one.fileno() for one in given), strict=True))
+            said = json.dumps({"way": _FIRST, "life": _FIRST + 1, "sockets": sockets})
+            _log.info("upgrade: starting {command}", command=" ".join(self._command))
+            ours.setblocking(False)
+            way = _Way(self._served, self._failed)
+            self._reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: way))
+            self._process = self._reactor.spawnProcess(
+                ProcessProtocol(),
+                self._command[0],
+                self._command,
+                {**os.environ, VARIABLE: said},
+                path=str(self._folder),
+                childFDs=descriptors,
+            )
+        self._late = self._reactor.callLater(PATIENCE, self._too_late)
+
+    def stop(self) -> None:
+        """This process stops for another reason: a new one that does not serve yet ends, too."""
+        if self.under_way:
+            self._settled()
+            self._kill()
+
+    def _served(self, pid: int) -> None:
+        self._settled()
+        self._followed(pid)
+
+    def _failed(self) -> None:
+        if self.under_way:
+            self._settled()
+            _log.error("upgrade: the new process has ended before it served; this one goes on")
+
+    def _too_late(self) -> None:
+        self._late = None
+        self._settled()
+        _log.error("upgrade: the new process does not serve after {seconds:.0f} s; this one goes on", seconds=PATIENCE)
+        self._kill()
+
+    def _kill(self) -> None:
+        try:
+            self._process.signalProcess("KILL")
+        except ProcessExitedAlready:
+            return
+
+    def _settled(self) -> None:
+        self.under_way = False
+        late, self._late = self._late, None
+        if late is not None:
+            late.cancel()
+
+
+class _Way(Protocol):
+    """Waits for the new process's number."""
+
+    def __init__(self, served: Callable[[int], object], failed: Callable[[], object]) -> None:
+        self._said = b""
+        self._served = served
+        self._failed = failed
+
+    def dataReceived(self, data: bytes) -> None:
+        self._said = (self._said + data)[:_LONGEST]
+        number, end, _ = self._said.partition(b"\n")
+        if end and number.isdigit():
+            self._said = b""
+            self._served(int(number))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002 - Twisted hands it over
+        self._failed()

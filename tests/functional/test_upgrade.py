@@ -1,0 +1,88 @@
+"""SIGUSR2: the program is replaced on the same sockets while clients ask."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from functional.family import fork_servers, is_alive, workers
+from functional.harness import Pki, Program, free_port, is_listening, judge, look, twistd, wait_until, write_config
+from functional.http_server import site_table
+from functional.steady_load import steady_load
+
+UPGRADES = int(os.environ.get("STAPLESRV_UPGRADES", "3"))
+
+
+def pid_in(file: Path) -> int:
+    """What a pid file says; 0 while it says nothing."""
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+@contextmanager
+def replaceable(pki: Pki, folder: Path, count: int, **keys: object) -> Iterator[tuple[Program, int]]:
+    """The program, and its port; whatever process it is in the end is stopped."""
+    files = pki.issue(folder, "localhost")
+    (folder / "www").mkdir()
+    (folder / "www" / "index.html").write_text("a page")
+    port = free_port()
+    listen = [f"tcp:{port}:interface=127.0.0.1", f"unix:{folder}/socket"]
+    config = write_config(folder, port, site_table(files, static=folder / "www"), workers=count, listen=listen, **keys)
+    with twistd(folder, "--config", str(config)) as program:
+        program.wait_for("serving on")
+        try:
+            yield program, port
+        finally:
+            with suppress(ProcessLookupError):
+                if last := pid_in(folder / "twistd.pid"):
+                    os.kill(last, signal.SIGTERM)
+                    wait_until(lambda: not is_alive(last), "the end of the last one")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_upgrade_loses_nothing(tmp_path: Path, pki: Pki, count: int) -> None:
+    """Under load, several in a row: no failed handshake, no unstapled one, no lost request, no connection refused."""
+    pid_file = tmp_path / "twistd.pid"
+    with replaceable(pki, tmp_path, count) as (program, port):
+        with steady_load(port) as load:
+            wait_until(lambda: load.answered > 50, "answers")
+            for _ in range(UPGRADES):
+                old = pid_in(pid_file)
+                family = [old, *fork_servers(old), *workers(old)]
+                os.kill(old, signal.SIGUSR2)
+                wait_until(lambda: pid_in(pid_file) not in (0, old), "the new process")  # noqa: B023
+                wait_until(lambda: not any(is_alive(pid) for pid in family), "the end of the old one")  # noqa: B023
+                so_far = load.answered
+                wait_until(lambda: load.answered > so_far + 50, "more answers")  # noqa: B023
+        assert (load.lost, load.failed, load.unstapled) == ([], [], 0)
+        print(f"\n{load.answered} answered over {UPGRADES} upgrades, lost: 0")  # noqa: T201 - what it is run for
+        assert (tmp_path / "socket").is_socket()
+        assert not (tmp_path / "twistd.pid.new").exists()
+    assert not (tmp_path / "socket").exists()
+    assert not pid_file.exists()
+    assert "Traceback" not in program.output()
+
+
+def test_a_new_process_that_fails_leaves_the_old_one(tmp_path: Path, pki: Pki) -> None:
+    """It is one line; the old one can be upgraded later."""
+    pid_file = tmp_path / "twistd.pid"
+    with replaceable(pki, tmp_path, 2) as (program, port):
+        config = tmp_path / "staplesrv.toml"
+        good = config.read_text()
+        old = pid_in(pid_file)
+        config.write_text(f"nonsense = 1\n{good}")
+        os.kill(old, signal.SIGUSR2)
+        program.wait_for("this one goes on")
+        assert judge(look(port, "localhost")) == "good"
+        assert pid_in(pid_file) == old
+        config.write_text(good)
+        os.kill(old, signal.SIGUSR2)
+        wait_until(lambda: pid_in(pid_file) not in (0, old), "the new process")
+        assert judge(look(port, "localhost")) == "good"
+    assert not is_listening(port)
