@@ -14,16 +14,16 @@ from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener, IPushProducer
+from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from staplesrv.http.http1.bodies import Body, Endless
+from staplesrv.http.http1.outlet import Outlet
 from staplesrv.http.proxy.answer import content
 from staplesrv.http.proxy.response_head import HEAD_BYTES, BadAnswer, ResponseHead, parse_head
 from staplesrv.http.proxy.taker import Broken, Taker
-from staplesrv.http.write_now import write_now
 
 _CONTINUE = 100
 _SWITCHING = 101
@@ -45,7 +45,7 @@ class Keeper(Protocol):
         """Forget a connection: it is closed."""
 
 
-@implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
+@implementer(IHalfCloseableProtocol, IHandshakeListener)
 class BackendConnection(TwistedProtocol):
     """One connection to a backend.
 
@@ -73,9 +73,7 @@ class BackendConnection(TwistedProtocol):
         self._interim = 0
         self._tunnel = False
         self._paused = False
-        self._producing = False
         self.used = False
-        self._send: Callable[[bytes], None]
 
     # The request.
 
@@ -96,28 +94,25 @@ class BackendConnection(TwistedProtocol):
         self._interim = 0
         self._take = self._take_head
         if complete:
-            self._send(head)
+            self._outlet.put_last(head)
         else:
             # Content that is there already goes out with it.
-            self._transport.write(head)
-            self._produce()
+            self._outlet.put(head)
 
     def send(self, data: bytes) -> None:
         """Send content of the request, framed, or a tunnel's bytes."""
         if self._tunnel:
-            self._send(data)
+            self._outlet.put_last(data)
         else:
-            self._transport.write(data)
+            self._outlet.put(data)
 
     def complete(self) -> None:
         """The request's content is all sent."""
         self._sending = False
-        self._stop_to_produce()
 
     def half_close(self) -> None:
         """Send no more in a tunnel. TLS of Twisted's has no half-close: there nothing is said."""
-        if not self._secure:
-            self._transport.loseWriteConnection()
+        self._outlet.close_direction()
 
     def is_open(self) -> bool:
         """Tell whether the backend has not closed the connection yet, as far as that can be known."""
@@ -140,13 +135,12 @@ class BackendConnection(TwistedProtocol):
     def drop(self) -> None:
         """Close the connection at once; its taker hears nothing more."""
         self._let_go()
-        self._transport.abortConnection()
+        self._outlet.abort()
 
     def close(self) -> None:
         """Close the connection when what was written is sent; its taker hears nothing more."""
         self._let_go()
-        self._stop_to_produce()
-        self._transport.loseConnection()
+        self._outlet.close()
 
     # What Twisted calls.
 
@@ -157,7 +151,7 @@ class BackendConnection(TwistedProtocol):
     def connectionMade(self) -> None:
         """Get to know the transport."""
         transport = self._transport
-        self._send = write_now(transport)
+        self._outlet = Outlet(transport, self._full, self._empty)
         if hasattr(transport, "setTcpNoDelay"):
             transport.setTcpNoDelay(True)
         if not self._secure:
@@ -195,32 +189,21 @@ class BackendConnection(TwistedProtocol):
             ready.errback(reason)
         self._input_over(orderly=isinstance(reason.value, ConnectionDone))
         self._let_go()
+        self._outlet.over()
 
-    def pauseProducing(self) -> None:
+    def _full(self) -> None:
         """Have no more content come."""
         if self._taker is not None:
             self._taker.blocked()
 
-    def resumeProducing(self) -> None:
+    def _empty(self) -> None:
         """Have content come on."""
         if self._taker is not None:
             self._taker.drained()
 
-    def stopProducing(self) -> None:
-        """The connection is closed, which `connectionLost` says too."""
-
     def _given_up(self, _ready: Deferred[BackendConnection]) -> None:
         self.ready = None
         self.drop()
-
-    def _produce(self) -> None:
-        self._producing = True
-        self._transport.registerProducer(self, True)
-
-    def _stop_to_produce(self) -> None:
-        if self._producing:
-            self._producing = False
-            self._transport.unregisterProducer()
 
     # The answer.
 
@@ -316,9 +299,9 @@ class BackendConnection(TwistedProtocol):
     def _end(self, *, surplus: bool) -> None:
         """The answer is complete: the connection is free, or not worth keeping."""
         self._content = None
-        if self._sending or surplus or not self._keeps:
-            # An answer before the end of the request: what is missing will never come. And what comes beyond an
-            # answer's end nobody has asked for.
+        if self._sending or self._outlet.blocked or surplus or not self._keeps:
+            # An answer before the end of the request: what is missing will never come, or never be read. And what comes
+            # beyond an answer's end nobody has asked for.
             self.drop()
             return
         self._taker = None
@@ -332,7 +315,6 @@ class BackendConnection(TwistedProtocol):
             raise BadAnswer("a change of protocols that nobody asked for")
         self._tunnel = True
         self._take = taker.data
-        self._produce()
         taker.switched(head)
         if rest and self._taker is taker:
             taker.data(rest)

@@ -211,13 +211,13 @@ class Relay:
         """Hold the request's content back."""
         self._blocked = True
         self._exchange.pause_body()
-        if not self._exchange.status:
+        if self._uploading:
             self._wait(self._backends.idling)
 
     def drained(self) -> None:
         """Let the request's content come."""
         self._blocked = False
-        if not self._exchange.status:
+        if self._uploading:
             self._wait(None)
         self._exchange.resume_body()
 
@@ -230,6 +230,11 @@ class Relay:
         self._fail(504)
 
     # Asking.
+
+    @property
+    def _uploading(self) -> bool:
+        """It is the request that the backend has to go on with."""
+        return not (self._exchange.status or self._outgoing.complete)
 
     @property
     def _repeatable(self) -> bool:

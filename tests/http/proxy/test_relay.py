@@ -183,6 +183,19 @@ def test_a_backend_that_does_not_keep_up_holds_the_client_back() -> None:
     assert exchange.told.finished
 
 
+def test_a_connection_on_which_the_request_still_waits_is_not_kept() -> None:
+    """A backend that answers before it has read all of it may never do so."""
+    passage = Passage()
+    exchange = passage.ask(request(method=b"POST", length=100_000))
+    assert exchange.handler is not None
+    passage.line.slow = True
+    exchange.handler.body(b"a" * 100_000)
+    exchange.handler.body_end(())
+    passage.line.say(SMALL)
+    assert exchange.told.finished
+    assert passage.line.ended == "aborted"
+
+
 @pytest.mark.parametrize("content", [b"abcd", b"ab"], ids=["more", "less"])
 def test_a_backend_never_gets_more_or_less_than_was_announced(content: bytes) -> None:
     """Whatever an HTTP version lets pass: the connection is closed, and nothing follows that could be a request."""
@@ -601,6 +614,20 @@ def test_a_backend_that_stops_taking_content_is_given_up() -> None:
     passage.line.slow = True
     exchange.handler.body(b"a" * 100_000)
     passage.clock.advance(60)
+    assert exchange.told.status == 504
+
+
+def test_a_backend_that_has_taken_all_and_does_not_answer_is_given_up() -> None:
+    """A 504, also where the end of the content had to wait for it."""
+    passage = Passage(answer_seconds=30.0)
+    exchange = passage.ask(request(method=b"POST", length=100_000))
+    assert exchange.handler is not None
+    passage.line.slow = True
+    exchange.handler.body(b"a" * 100_000)
+    exchange.handler.body_end(())
+    passage.clock.advance(20)
+    passage.line.drain()
+    passage.clock.advance(10)
     assert exchange.told.status == 504
 
 
