@@ -11,6 +11,7 @@ from staplesrv import sources
 from staplesrv.errors import OperatorError
 from staplesrv.server.commands import output
 from staplesrv.server.config import Configuration, load
+from staplesrv.server.configuration.paths import file_problem
 from staplesrv.server.contents import examine
 from staplesrv.tls.loaded import load_site
 from staplesrv.tls.stage import Stage
@@ -51,3 +52,7 @@ def _examine(configuration: Configuration) -> Iterator[str]:
     yield f"{configuration.place.where}: fine: {listeners}; sites: {len(stage.live)}; certificates: {certificates}"
     for finding in stage.findings():
         yield f"{finding.level}: {finding}"
+    for site in configuration.sites:
+        for place, key, path in site.awaited:
+            if wrong := file_problem(path):
+                yield f"warn: {place.path_error(key, path, wrong)}"

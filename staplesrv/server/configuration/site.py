@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from staplesrv.errors import OperatorError
 from staplesrv.http.fields import Fields
+from staplesrv.http.static.settings import StaticSettings
 from staplesrv.rates import Rate
 from staplesrv.server.configuration.content import Backends, Content, Folder
 from staplesrv.server.configuration.content_keys import read_content
@@ -56,6 +57,17 @@ class Site:
         elif isinstance(content, Backends):
             behind = content.ca_file
         return (*self.certificate.files, *self.certificate.staple_file, *filter(None, (behind,)))
+
+    @property
+    def awaited(self) -> Iterator[tuple[Place, str, Path]]:
+        """The files that may come after the start: where each is named, and by which key."""
+        for file in self.certificate.staple_file:
+            yield self.place, "staple_file", file
+        if isinstance(self.content, Folder):
+            settings, here = self.content.settings, self.place.within(f"{self.place.label}: files")
+            for key, name in (("fallback", settings.fallback), ("not_found", settings.not_found)):
+                if name and name != StaticSettings().not_found:
+                    yield here, key, self.content.path / name.removeprefix("/")
 
     def explain(self, error: OperatorError) -> OperatorError | None:
         """Say which key of this site an error is about that names one of its files; None where it names none."""

@@ -45,6 +45,27 @@ def test_what_can_be_served_but_needs_a_look_is_a_warning() -> None:
 
 
 @pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (
+            "files = { fallback = 'nope.html' }",
+            "site 1: files: fallback: www/nope.html: does not exist; check the path",
+        ),
+        ("files = { not_found = 'nope.html' }", "site 1: files: not_found: www/nope.html: does not exist; check"),
+        ("staple_file = 'nope.der'", "site 1: staple_file: nope.der: does not exist; check the path"),
+    ],
+)
+def test_a_file_that_may_come_later_is_a_warning(here: Path, more: str, said: str) -> None:
+    """It is looked for again and again, and may be a slip as well; once it is there nothing is said."""
+    text = f'listen = "tcp:1"\n{SITE}static = "www"\n{more}'
+    _, warning = check(text).stdout.replace(f"{here}/", "").splitlines()
+    assert warning.startswith(f"warn: a.toml: {said}")
+    for name in ("www/nope.html", "nope.der"):
+        (here / name).write_text("x")
+    assert len(check(text).stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("listen = [", "a.toml: is not TOML: "),
