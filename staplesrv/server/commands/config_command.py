@@ -11,7 +11,7 @@ from staplesrv import sources
 from staplesrv.errors import OperatorError
 from staplesrv.server.commands import output
 from staplesrv.server.config import Configuration, load
-from staplesrv.server.configuration.paths import file_problem
+from staplesrv.server.configuration.paths import file_problem, written_problem
 from staplesrv.server.contents import examine
 from staplesrv.tls.loaded import load_site
 from staplesrv.tls.stage import Stage
@@ -47,6 +47,9 @@ def _examine(configuration: Configuration) -> Iterator[str]:
         raise configuration.explain(error) from error
     for site in configuration.sites:
         examine(site)
+    log = configuration.access_log
+    if log is not None and (wrong := written_problem(log.file)):
+        raise configuration.place.within("[access_log]").path_error("file", log.file, wrong)
     listeners = ", ".join(listener.endpoint for listener in configuration.listeners)
     certificates = sum(len(site.entries) for site in stage.live)
     yield f"{configuration.place.where}: fine: {listeners}; sites: {len(stage.live)}; certificates: {certificates}"

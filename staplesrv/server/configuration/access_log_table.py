@@ -41,7 +41,7 @@ def read_access_log(value: object, place: Place, base: Path) -> AccessLogSetting
     if not table.file:
         raise here.error("file", "is empty", "give the path of a file")
     file = base / table.file
-    wrong = file_problem(file, may_be_missing=True)
+    wrong = file_problem(file, may_be_missing=True, read=False)
     if wrong is None and not file.parent.is_dir():
         wrong = PathProblem("is in a directory that does not exist", "make the directory")
     if wrong is not None:

@@ -7,6 +7,8 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
+_EFFECTIVE = os.access in os.supports_effective_ids
+
 
 class PathProblem(NamedTuple):
     """What to say of a path that can't be used."""
@@ -15,8 +17,14 @@ class PathProblem(NamedTuple):
     advice: str
 
 
-def file_problem(path: Path, *, may_be_missing: bool = False) -> PathProblem | None:
-    """Say why a file can't be read; None where it can. Nothing blocks: a pipe is not opened."""
+def file_problem(path: Path, *, may_be_missing: bool = False, read: bool = True) -> PathProblem | None:
+    """Say why a file can't be read; None where it can. Nothing blocks: a pipe is not opened.
+
+    Args:
+        path: The file.
+        may_be_missing: That it is not there is no problem.
+        read: Otherwise it is enough that it is a file.
+    """
     mode = _mode(path, may_be_missing=may_be_missing)
     if mode is None or isinstance(mode, PathProblem):
         return mode
@@ -24,11 +32,22 @@ def file_problem(path: Path, *, may_be_missing: bool = False) -> PathProblem | N
         return PathProblem("is a directory", "name a file in it")
     if not stat.S_ISREG(mode):
         return PathProblem("is no regular file", "name a file")
+    if not read:
+        return None
     try:
         path.open("rb").close()
     except OSError as error:
         return _refused(error)
     return None
+
+
+def written_problem(path: Path) -> PathProblem | None:
+    """Say why nothing can be added to a file, or why a missing one can't be made; None where it can."""
+    there = os.access(path, os.F_OK, effective_ids=_EFFECTIVE)
+    mode, target = (os.W_OK, path) if there else (os.W_OK | os.X_OK, path.parent)
+    if os.access(target, mode, effective_ids=_EFFECTIVE):
+        return None
+    return PathProblem("permission denied", "let the server write it")
 
 
 def folder_problem(path: Path, *, may_be_missing: bool = False) -> PathProblem | None:
@@ -38,7 +57,7 @@ def folder_problem(path: Path, *, may_be_missing: bool = False) -> PathProblem |
         return mode
     if not stat.S_ISDIR(mode):
         return PathProblem("is a file, not a directory", "name the directory that it is in")
-    if not os.access(path, os.R_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+    if not os.access(path, os.R_OK | os.X_OK, effective_ids=_EFFECTIVE):
         return _refused(PermissionError())
     return None
 

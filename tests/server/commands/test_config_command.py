@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from staplesrv.server.cli import main
+from staplesrv.server.privileges import Identity
 from staplesrv.testing import CertificateAuthority, LeafFiles
 
 SITE = '[[sites]]\ncertificate = "fullchain.pem"\nprivate_key = "privkey.pem"\n'
@@ -94,6 +98,23 @@ def test_a_key_that_does_not_fit_is_found(here: Path) -> None:
     assert done.exit_code == 1
     assert "a.toml: site 1: private_key: " in done.stderr
     assert "does not fit" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not")
+def test_an_access_log_that_can_not_be_written_is_found(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the server would not start with it."""
+    text = f'listen = "tcp:1"\n{SITE}static = "www"\n[access_log]\nfile = "access.log"'
+    assert check(text).exit_code == 0
+    with tempfile.TemporaryDirectory() as name:
+        shutil.copytree(here, name, dirs_exist_ok=True)
+        for path in (Path(name), Path(name, "privkey.pem")):
+            path.chmod(0o755)
+        monkeypatch.chdir(name)
+        with Identity(65534, 65534, ()).assumed():
+            done = CliRunner().invoke(main, ["config", "a.toml"])
+        monkeypatch.chdir(here)
+    assert done.exit_code == 1
+    assert f"a.toml: [access_log]: file: {name}/access.log: permission denied; let the server write it" in done.stderr
 
 
 def test_two_sites_with_one_name_of_their_own_are_found(here: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from staplesrv.server.configuration.paths import file_problem, folder_problem
+from staplesrv.server.configuration.paths import file_problem, folder_problem, written_problem
 from staplesrv.server.privileges import Identity
 
 NOBODY = Identity(65534, 65534, ())
@@ -87,3 +88,21 @@ def test_a_file_that_may_not_be_read_is_a_problem(tmp_path: Path) -> None:
     with NOBODY.assumed():
         assert said(file_problem(file)) == "permission denied"
         assert said(folder_problem(Path("/root"))) == "permission denied"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not")
+def test_a_file_that_is_added_to_need_not_be_read() -> None:
+    """But be written; where it is missing, its folder."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        file, missing = folder / "a", folder / "b"
+        file.write_bytes(b"x")
+        assert written_problem(file) is None
+        assert written_problem(missing) is None
+        for mode, fine in ((0o222, True), (0o444, False)):
+            file.chmod(mode)
+            with NOBODY.assumed():
+                assert (written_problem(file) is None) == fine
+        with NOBODY.assumed():
+            assert said(written_problem(missing)) == "permission denied"
