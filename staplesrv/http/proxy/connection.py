@@ -22,15 +22,11 @@ from zope.interface import implementer
 from staplesrv.http.http1.bodies import Body, Endless
 from staplesrv.http.http1.outlet import Outlet
 from staplesrv.http.proxy.answer import content
-from staplesrv.http.proxy.response_head import HEAD_BYTES, BadAnswer, ResponseHead, parse_head
+from staplesrv.http.proxy.response_head import BadAnswer, ResponseHead
+from staplesrv.http.proxy.response_heads import FINAL, ResponseHeads
 from staplesrv.http.proxy.taker import Broken, Taker
 
-_CONTINUE = 100
 _SWITCHING = 101
-_FINAL = 200
-_INTERIM_HEADS = 64
-"""So many may come before an answer; a backend that sends them without an end has none."""
-
 
 _DONE = Failure(ConnectionDone())  # type: ignore[no-untyped-call]
 
@@ -64,13 +60,12 @@ class BackendConnection(TwistedProtocol):
         self.ready: Deferred[BackendConnection] | None = Deferred(self._given_up)
         self._taker: Taker | None = None
         self._take: Callable[[bytes], None] = self._unasked
-        self._head = bytearray()
+        self._heads = ResponseHeads()
         self._content: Body | None = None
         self._keeps = False
         self._sending = False
         self._method = b""
         self._asks_upgrade = b""
-        self._interim = 0
         self._tunnel = False
         self._paused = False
         self.used = False
@@ -91,7 +86,7 @@ class BackendConnection(TwistedProtocol):
         self._method = method
         self._asks_upgrade = upgrade
         self._sending = not complete
-        self._interim = 0
+        self._heads.begin()
         self._take = self._take_head
         if complete:
             self._outlet.put_last(head)
@@ -236,37 +231,18 @@ class BackendConnection(TwistedProtocol):
         self.drop()
 
     def _take_head(self, data: bytes) -> None:
-        if self._head:
-            searched = max(0, len(self._head) - 3)
-            self._head += data
-            end = self._head.find(b"\r\n\r\n", searched)
-            if end >= 0:
-                data = bytes(self._head)
-                self._head.clear()
-        else:
-            end = data.find(b"\r\n\r\n")
-            if end < 0:
-                self._head += data
-        if end > HEAD_BYTES or len(self._head) > HEAD_BYTES:
-            raise BadAnswer("a head without an end")
-        if end >= 0:
-            self._head_came(parse_head(data[: end + 2]), data[end + 4 :])
-
-    def _head_came(self, head: ResponseHead, rest: bytes) -> None:
+        head, rest = self._heads.take(data)
         taker = self._taker
-        if taker is None:
+        if head is None or taker is None:
             return
         if head.status == _SWITCHING:
             self._switch(taker, head, rest)
-        elif head.status < _FINAL:
-            self._interim += 1
-            if self._interim > _INTERIM_HEADS:
-                raise BadAnswer("interim answers without an end")
+        elif head.status >= FINAL:
+            self._answer(taker, head, rest)
+        else:
             taker.informed(head)
             if rest:
                 self._take(rest)
-        else:
-            self._answer(taker, head, rest)
 
     def _answer(self, taker: Taker, head: ResponseHead, rest: bytes) -> None:
         self._keeps = head.keeps

@@ -10,27 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.defer import TimeoutError as NoTimeLeft
-from twisted.internet.error import TimeoutError as ConnectTimeout
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from staplesrv.deadlines import Deadlines
 from staplesrv.http.exchange import Exchange
 from staplesrv.http.fields import Fields
-from staplesrv.http.no_connection import in_words
 from staplesrv.http.pages import page
 from staplesrv.http.proxy.answer import Answer
-from staplesrv.http.proxy.backend import Backend
+from staplesrv.http.proxy.attempts import Attempts
 from staplesrv.http.proxy.backends import Backends, Timed
 from staplesrv.http.proxy.connection import BackendConnection
 from staplesrv.http.proxy.outgoing import Outgoing
 from staplesrv.http.proxy.response_head import BadAnswer, ResponseHead
 from staplesrv.http.proxy.taker import Broken
 from staplesrv.http.proxy.websocket import accepts, without_accept
-
-_REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
-"""RFC 9110 §9.2.2: sent twice, these do what they do once."""
 
 _CONTINUE = 100
 
@@ -47,13 +41,9 @@ class Relay:
     """
 
     # What is the same for most of them is not set for each.
-    _backend: Backend | None = None
     _connection: BackendConnection | None = None
     _connecting: Deferred[None] | None = None
     _deadlines: Deadlines[Timed] | None = None
-    _tried: frozenset[Backend] = frozenset()
-    _fresh = False
-    """No kept connection is tried any more."""
     _waiting = b""
     """Content that came before there was a connection."""
     _sent = False
@@ -75,6 +65,7 @@ class Relay:
         self._head = head
         self._upgrade = upgrade
         self._key = key
+        self._attempts = Attempts(backends, exchange.request.method, upgrades=bool(upgrade))
         # What follows an upgrade is no content, and comes when the backend has agreed.
         self._outgoing = Outgoing(0 if upgrade else exchange.request.length)
 
@@ -153,8 +144,7 @@ class Relay:
 
     def begun(self, head: ResponseHead) -> None:
         """Pass on the head of an answer."""
-        if self._backend is not None:
-            self._backend.answered()
+        self._attempts.answered()
         self._wait(self._backends.idling)
         self._exchange.start(head.status, head.whole_fields)
 
@@ -166,8 +156,7 @@ class Relay:
         """
         if self._key and not accepts(head.fields, self._key):
             raise BadAnswer("no WebSocket server")
-        if self._backend is not None:
-            self._backend.answered()
+        self._attempts.answered()
         self._tunnel = True
         self._wait(self._backends.tunnelling)
         self._exchange.tunnel(without_accept(head.fields) if self._key else head.fields)
@@ -191,18 +180,16 @@ class Relay:
 
     def broken(self, why: Broken) -> None:
         """There will be no answer, or not all of it: ask another backend where that can be done."""
-        connection, backend = self._connection, self._backend
-        if self._over or connection is None or backend is None:
+        connection = self._connection
+        if self._over or connection is None:
             return
+        unanswered = why is Broken.CLOSED and not self._exchange.status
+        if unanswered and connection.used:
+            self._attempts.went_stale()
+        else:
+            self._attempts.broke_off(blamed=not self._tunnel)
         self._release()
-        # What was kept may be closed at any time, without anybody being to blame.
-        stale = connection.used and why is Broken.CLOSED and not self._exchange.status
-        if not stale:
-            self._tried |= {backend}
-            if not self._tunnel:
-                backend.broke()
-        if why is Broken.CLOSED and not self._exchange.status and not self._sent and self._repeatable:
-            self._fresh = True
+        if unanswered and not self._sent and self._attempts.repeatable:
             self._ask()
         else:
             self._fail(502)
@@ -236,28 +223,16 @@ class Relay:
         """It is the request that the backend has to go on with."""
         return not (self._exchange.status or self._outgoing.complete)
 
-    @property
-    def _repeatable(self) -> bool:
-        return self._exchange.request.method in _REPEATABLE and not self._upgrade
-
     def _ask(self) -> None:
-        backend = self._backends.choose(self._tried)
-        if backend is None:
-            self._fail(502 if self._tried else 503)
-            return
-        self._backend = backend
-        backend.busy += 1
-        connection = None if self._fresh else backend.kept()
-        # A request that can't be repeated is worth a look first: the backend may have closed the connection already.
-        while connection is not None and not self._repeatable and not connection.is_open():
-            connection.drop()
-            connection = backend.kept()
-        if connection is not None:
-            self._use(connection)
-            return
-        if not self._outgoing.complete:
-            self._exchange.pause_body()
-        self._connecting = backend.connect().addCallbacks(self._connected, self._not_connected)
+        found = self._attempts.next()
+        if found is None:
+            self._fail(self._attempts.status)
+        elif isinstance(found, BackendConnection):
+            self._use(found)
+        else:
+            if not self._outgoing.complete:
+                self._exchange.pause_body()
+            self._connecting = found.addCallbacks(self._connected, self._not_connected)
 
     def _connected(self, connection: BackendConnection) -> None:
         self._connecting = None
@@ -270,19 +245,8 @@ class Relay:
 
     def _not_connected(self, failure: Failure) -> None:
         self._connecting = None
-        if self._over or self._backend is None or failure.check(CancelledError):  # type: ignore[no-untyped-call]
-            return
-        backend = self._backend
-        late = failure.check(NoTimeLeft, ConnectTimeout)  # type: ignore[no-untyped-call]
-        backend.unreachable("no time left" if late else in_words(failure.value))
-        self._release()
-        self._tried |= {backend}
-        self._ask_another(504 if late else 502)
-
-    def _ask_another(self, status: int) -> None:
-        if self._backends.choose(self._tried) is None:
-            self._fail(status)
-        else:
+        if not self._over:
+            self._attempts.missed(failure)
             self._ask()
 
     def _use(self, connection: BackendConnection) -> None:
@@ -330,8 +294,7 @@ class Relay:
 
     def _answered(self) -> None:
         """The answer is complete, and the connection not ours any more."""
-        if self._backend is not None:
-            self._backend.answered()
+        self._attempts.answered()
         self._over = True
         self._release()
 
@@ -375,6 +338,4 @@ class Relay:
         """Have nothing to do with a backend."""
         self._wait(None)
         self._connection = None
-        if self._backend is not None:
-            self._backend.busy -= 1
-            self._backend = None
+        self._attempts.end()
