@@ -173,6 +173,8 @@ class Crew(MultiService):
         for ports in self._ports.values():
             ports.hold()
         self._number()
+        # To nobody yet: whoever is hired is told of everything.
+        self._tell_staples()
         self._stage.shown = self._shown
         self._forks = self._new_forks()
         for seat in range(1, self._size + 1):

@@ -1,0 +1,291 @@
+"""Workers as their supervisor sees them: hired, replaced, told in rounds, let go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from server.processes.fake_reactor import FakeReactor
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import connectionDone
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+
+from staplesrv.errors import OperatorError
+from staplesrv.server.config import load
+from staplesrv.server.inheritance import Inheritance
+from staplesrv.server.processes import fork_server, orders, reports
+from staplesrv.server.processes.crew import BACK_OFF, SILENT, STEADY, Crew
+from staplesrv.server.processes.hand import Hand
+from staplesrv.staples.cache import Reason
+from staplesrv.testing import LeafFiles
+from staplesrv.tls.connection import STAPLED
+from staplesrv.tls.limits import Limits
+from staplesrv.tls.stage import Stage
+
+
+class Firm:
+    """A crew of two, whose workers the test plays."""
+
+    def __init__(self, file: Path) -> None:
+        self.reactor = FakeReactor()
+        self.file = file
+        self.given_up: list[OperatorError] = []
+        configuration = load(file)
+        self.stage = Stage([one.certificate for one in configuration.sites], configuration.settings, lambda: 0.0)
+        self.stage.load()
+        self.crew = Crew(self.stage, reactor=self.reactor, limits=Limits(), give_up=self.given_up.append)
+        self.crew.prepare(configuration, Inheritance({}))
+        self.opened = Deferred.fromCoroutine(self.crew.open())
+
+    @property
+    def hands(self) -> list[Hand]:
+        """Those that are to serve."""
+        return [hand for hand in self.crew.hands if not hand.draining]
+
+    def told(self, hand: Hand) -> list[orders.Order]:
+        """What a worker was told since the last time."""
+        transport: Any = hand.channel.transport
+        data, told = transport.value(), []
+        transport.clear()
+        while data:
+            length = int.from_bytes(data[:4])
+            told.append(orders.unpacked(data[4 : 4 + length]))
+            data = data[4 + length :]
+        return told
+
+    def kinds(self, hand: Hand) -> list[str]:
+        """The same, by name."""
+        return [type(order).__name__ for order in self.told(hand)]
+
+    def say(self, hand: Hand, report: reports.Report) -> None:
+        """Have a worker report."""
+        data = reports.packed(report)
+        hand.channel.dataReceived(len(data).to_bytes(4) + data)
+
+    def serve(self) -> None:
+        """Have all workers serve."""
+        for hand in self.hands:
+            self.say(hand, reports.Serving(0))
+            self.told(hand)
+
+    def die(self, hand: Hand) -> None:
+        """End a worker."""
+        hand.channel.connectionLost(connectionDone)
+
+
+@pytest.fixture
+def firm(files: LeafFiles) -> Iterator[Firm]:
+    """A crew that has been told to open."""
+    file = files.certificate.parent / "a.toml"
+    file.write_text(
+        'workers = 2\nlisten = "tcp:0:interface=127.0.0.1"\n'
+        '[[sites]]\ncertificate = "fullchain.pem"\nprivate_key = "privkey.pem"\nstatic = "www"\n'
+    )
+    made = Firm(file)
+    yield made
+    closing = Deferred.fromCoroutine(made.crew.close(0))
+    for hand in list(made.crew.hands):
+        made.die(hand)
+    assert closing.called
+
+
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    """What is logged."""
+    said: list[str] = []
+
+    def observe(event: LogEvent) -> None:
+        said.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(observe)
+    yield said
+    globalLogPublisher.removeObserver(observe)
+
+
+def test_a_worker_is_told_everything_before_it_listens(firm: Firm) -> None:
+    """Its sockets come along; it is open when all serve."""
+    first, second = firm.hands
+    prepare, adopt, show, settle = firm.told(first)[:4]
+    assert isinstance(prepare, orders.Prepare)
+    assert prepare.sockets == (("tcp:0:interface=127.0.0.1", 1),)
+    assert isinstance(adopt, orders.Adopt)
+    assert isinstance(show, orders.Show)
+    assert [loaded is not None for _, loaded in show.sites] == [True]
+    assert [staple.reason for staple in show.staples] == [Reason.PENDING]
+    assert isinstance(settle, orders.Settle)
+    firm.say(first, reports.Serving(0))
+    assert not firm.opened.called
+    firm.say(second, reports.Serving(0))
+    assert firm.opened.called
+
+
+def test_one_that_dies_is_replaced_at_once_and_then_later_and_later(firm: Firm, lines: list[str]) -> None:
+    """Up to 30 s; after a minute's service it is at once again."""
+    firm.serve()
+    for wait in (*BACK_OFF, BACK_OFF[-1]):
+        first, *_ = firm.hands
+        firm.die(first)
+        seat = first.seat
+        if wait:
+            firm.reactor.advance(wait - 0.1)
+            assert seat not in {hand.seat for hand in firm.hands}
+        firm.reactor.advance(0.1)
+        assert seat in {hand.seat for hand in firm.hands}
+        # The other one is first now, and has its own count.
+        firm.crew._hands.sort(key=lambda hand: hand.seat != seat)
+    assert firm.crew.replaced == len(BACK_OFF) + 1
+    hand = firm.hands[0]
+    firm.reactor.pump([1.0] * int(STEADY))
+    for one in firm.hands:
+        one.heard = firm.reactor.seconds()
+    firm.die(hand)
+    firm.reactor.advance(0.1)
+    assert len(firm.hands) == 2
+    assert any("its place is filled at once" in line for line in lines)
+
+
+def test_how_it_ended_is_told(firm: Firm, lines: list[str]) -> None:
+    """By the fork server, before or after the end of its channel is seen."""
+    firm.serve()
+    (forks,) = (one for one in firm.reactor.protocols if hasattr(one, "fork"))
+    first, second = firm.hands
+    for pid in (1001, 1002):
+        forks.dataReceived(fork_server.ANSWER.pack(pid, fork_server.RUNS))
+    assert (first.pid, second.pid) == (1001, 1002)
+    firm.die(first)
+    forks.dataReceived(fork_server.ANSWER.pack(1001, 256 + 9))
+    forks.dataReceived(fork_server.ANSWER.pack(1002, 3))
+    firm.die(second)
+    firm.reactor.advance(0.1)
+    assert "worker 1 has ended (SIGKILL); its place is filled at once" in lines
+    assert "worker 2 has ended (exit status 3); its place is filled at once" in lines
+
+
+def test_one_without_a_sign_of_life_is_ended(firm: Firm, lines: list[str]) -> None:
+    """The other one, which gives some, is not."""
+    firm.serve()
+    first, second = firm.hands
+    for _ in range(int(SILENT / 5) + 2):
+        firm.say(second, reports.Beat(0, 0, 0, {}, []))
+        firm.reactor.advance(5)
+    assert f"worker {first.seat} gives no sign of life; it is killed" in lines
+    assert first.channel.transport.disconnected  # type: ignore[union-attr]
+    assert not second.channel.transport.disconnected  # type: ignore[union-attr]
+
+
+def test_a_round_is_for_all_or_for_nobody(firm: Firm) -> None:
+    """One that can't prepare makes all abandon it."""
+    firm.serve()
+    first, second = firm.hands
+    rehearsed = Deferred.fromCoroutine(firm.crew.rehearse(load(firm.file)))
+    (prepare,) = firm.told(first)
+    assert isinstance(prepare, orders.Prepare)
+    assert prepare.sockets == ()
+    firm.say(first, reports.Prepared(prepare.round))
+    firm.say(second, reports.Failed(prepare.round, "a.toml", "is\nwrong", "mend it", "key"))
+    failed: list[Any] = []
+    rehearsed.addErrback(failed.append)
+    assert str(failed[0].value) == "a.toml: key: is wrong; mend it"
+    assert firm.kinds(first) == ["Abandon"]
+    assert firm.kinds(second) == ["Prepare", "Abandon"]
+
+
+def test_whoever_comes_during_a_round_is_told_afterwards(firm: Firm) -> None:
+    """And whoever goes is not waited for."""
+    firm.serve()
+    first, second = firm.hands
+    rehearsed = Deferred.fromCoroutine(firm.crew.rehearse(load(firm.file)))
+    (prepare,) = firm.told(first)
+    assert isinstance(prepare, orders.Prepare)
+    firm.die(second)
+    firm.reactor.advance(0)
+    firm.say(first, reports.Prepared(prepare.round))
+    plans: list[Any] = []
+    rehearsed.addCallback(plans.append)
+    (third,) = (hand for hand in firm.hands if hand is not first)
+    firm.told(third)
+    firm.crew.adopt(plans[0])
+    firm.crew.settle(plans[0], ())
+    assert firm.kinds(first) == ["Adopt", "Settle"]
+    assert firm.kinds(third) == ["Prepare", "Adopt", "Settle"]
+
+
+def test_staples_are_told_as_they_change(firm: Firm) -> None:
+    """Once to each, half a second later at most."""
+    firm.serve()
+    (entry,) = firm.stage.live[0].entries
+    entry.reason = Reason.REVOKED
+    firm.reactor.advance(0.5)
+    for hand in firm.hands:
+        (renew,) = firm.told(hand)
+        assert renew == orders.Renew((orders.Staple(entry.fingerprint, None, Reason.REVOKED),))
+    firm.reactor.advance(0.5)
+    assert firm.kinds(firm.hands[0]) == []
+
+
+def test_sites_that_a_worker_has_are_not_sent_again(firm: Firm) -> None:
+    """A number stands for each."""
+    firm.serve()
+    firm.stage.show(firm.stage.live)
+    (show,) = firm.told(firm.hands[0])
+    assert isinstance(show, orders.Show)
+    assert [loaded for _, loaded in show.sites] == [None]
+    assert show.staples == ()
+
+
+def test_handshakes_are_added_up_and_nonsense_is_not(firm: Firm) -> None:
+    """Workers count for sites that there are, and outcomes that there can be."""
+    firm.serve()
+    site = firm.stage.live[0]
+    number = firm.crew._numbers[site]
+    counts = [(number, STAPLED, 2), (number + 7, STAPLED, 1), (number, "nonsense", 1)]
+    for hand in firm.hands:
+        firm.say(hand, reports.Beat(1, 5, 3, {"lost": 1, "nonsense": 1}, counts))
+    assert site.handshakes == {STAPLED: 4}
+    firm.die(firm.hands[0])
+    assert firm.crew.past == {"lost": 1, "accepted": 5, "requests": 3}
+
+
+def test_a_worker_that_says_what_it_can_t_is_ended(firm: Firm) -> None:
+    """Whatever has become of it."""
+    firm.serve()
+    hand = firm.hands[0]
+    hand.channel.dataReceived(b"\0\0\0\1x")
+    assert hand.channel.transport.disconnected  # type: ignore[union-attr]
+
+
+def test_its_lines_are_logged_without_what_speaks_to_terminals(firm: Firm, lines: list[str]) -> None:
+    """And with its number."""
+    firm.serve()
+    firm.say(firm.hands[0], reports.Line("warn", "one\x1b[2Jtwo\n\tthree"))
+    assert f"worker {firm.hands[0].seat}: one?[2Jtwo\n\tthree" in lines
+
+
+def test_a_start_that_no_worker_can_do_is_given_up_once(firm: Firm) -> None:
+    """With what the first one said."""
+    for hand in firm.hands:
+        firm.say(hand, reports.Failed(0, "a.toml", "is wrong", "mend it", ""))
+        firm.die(hand)
+    assert [str(error) for error in firm.given_up] == ["a.toml: is wrong; mend it"]
+    firm.reactor.advance(60)
+    assert firm.hands == []
+
+
+def test_a_new_fork_server_means_new_workers_in_turn(firm: Firm) -> None:
+    """The second is replaced when the first one's successor serves; each drains after that."""
+    firm.serve()
+    first, second = firm.hands
+    (forks,) = (one for one in firm.reactor.protocols if hasattr(one, "fork"))
+    forks.connectionLost(connectionDone)
+    assert len(firm.reactor.spawned) == 2
+    assert not first.draining
+    (successor,) = (hand for hand in firm.hands if hand not in (first, second))
+    assert successor.seat == first.seat
+    firm.say(successor, reports.Serving(0))
+    assert first.draining
+    assert not second.draining
+    successor = firm.hands[-1]
+    firm.say(successor, reports.Serving(0))
+    assert second.draining
