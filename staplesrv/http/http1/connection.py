@@ -1,12 +1,12 @@
 """The server's side of one HTTP/1.1 connection: requests in, one after the other; RFC 9112.
 
-Theory of operation: what comes is kept in `_input` until it is somebody's turn: the next head's, while no exchange is
-under way; the current request's body's, for a handler or, after the answer, for nobody. While an exchange waits for its
-answer and more requests wait behind it, or the handler holds the body back, nothing is read from the client, so that a
-connection never keeps more than one read. `_advance` goes on for as long as something can be done; what the
+Theory of operation: what comes is kept in the `Inlet` until it is somebody's turn: the next head's, while no exchange
+is under way; the current request's body's, for a handler or, after the answer, for nobody. While an exchange waits for
+its answer and more requests wait behind it, or the handler holds the body back, nothing is read from the client, so
+that a connection never keeps more than one read. `_advance` goes on for as long as something can be done; what the
 application does meanwhile changes the state and leaves it to the loop.
 
-The parts: `Heads` takes heads from the input, a `Body` its bodies, `HTTP1Exchange` frames the answers, `Outlet` knows
+The parts: `Heads` knows where heads end, a `Body` where bodies do, `HTTP1Exchange` frames the answers, `Outlet` knows
 whether the client takes them, and `Waiting` how long it has been waited for.
 """
 
@@ -25,6 +25,7 @@ from staplesrv.http.http1.chunks import Chunks
 from staplesrv.http.http1.exchange import CONTINUE, HTTP1Exchange
 from staplesrv.http.http1.framing import CLOSE, END
 from staplesrv.http.http1.head import BAD_REQUEST, Head
+from staplesrv.http.http1.inlet import Inlet
 from staplesrv.http.http1.outlet import Outlet
 from staplesrv.http.http1.refusal import Refusal
 from staplesrv.http.http1.waiting import Waiting
@@ -67,10 +68,6 @@ class HTTP1Connection(Protocol):
         self._exchange: HTTP1Exchange | None = None
         self._waiting = Waiting(factory.clock.seconds, factory.limits.idle_seconds)
         # Of what the client sends:
-        self._input = b""
-        self._seen = 0  # bytes of it, which hold no head
-        self._input_over = False
-        self._reading = True
         self._advancing = False
         self._body: Body | None = None
         self._taken = 0  # bytes of it
@@ -85,12 +82,13 @@ class HTTP1Connection(Protocol):
     # What the transport calls.
 
     def connectionMade(self) -> None:
-        """Get hold of our direction."""
+        """Get hold of both directions."""
+        self._inlet = Inlet(self.transport)
         self._outlet = Outlet(self.transport, self._full, self._empty)
 
     def dataReceived(self, data: bytes) -> None:
         """Take what the client sent."""
-        if self._exchange is None and not self._input:
+        if self._exchange is None and not self._inlet.waiting:
             # What most clients send most of the time: one known head, and nothing else. With an application that
             # answers at once, 2.2 us from here to the transport's write; 6 to 11 more for a head that is new (timeit).
             head = self._known.get(data)
@@ -98,12 +96,12 @@ class HTTP1Connection(Protocol):
                 self._handle(head)
                 return
         if not self._closing:
-            self._input = self._input + data if self._input else data
+            self._inlet.put(data)
             self._advance()
 
     def readConnectionLost(self) -> None:
         """The client sends no more; it still gets what it asked for."""
-        self._input_over = True
+        self._inlet.over = True
         if self._lingering:
             self._lose()
         elif not self._closing:
@@ -115,7 +113,7 @@ class HTTP1Connection(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002 - Twisted's interface
         """End what is under way."""
         self._closing = True
-        self._input = b""
+        self._inlet.drop()
         self._outlet.over()
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
@@ -129,7 +127,7 @@ class HTTP1Connection(Protocol):
 
     def end_idle(self) -> None:
         """End if no request is under way."""
-        if self._exchange is None and self._body is None and not self._input:
+        if self._exchange is None and self._body is None and not self._inlet.waiting:
             self._close()
 
     def check(self, now: float) -> None:
@@ -140,7 +138,7 @@ class HTTP1Connection(Protocol):
             self._lose()
         elif self._outlet.blocked or self._closing:
             self._outlet.abort()
-        elif self._body is not None or self._input:
+        elif self._body is not None or self._inlet.waiting:
             self._refuse(REQUEST_TIMEOUT)
         else:
             self._close()
@@ -171,7 +169,8 @@ class HTTP1Connection(Protocol):
             return
         self._waiting.begin(self._limits.idle_seconds)
         self._outlet.put_last(data)
-        if self._input or self._body is not None or self._input_over or not self._reading:
+        inlet = self._inlet
+        if inlet.waiting or self._body is not None or inlet.over or not inlet.reading:
             self._advance()
 
     def continued(self) -> None:
@@ -200,7 +199,7 @@ class HTTP1Connection(Protocol):
         """End the connection in the middle of a response."""
         self._exchange = None
         self._closing = True
-        self._input = b""
+        self._inlet.drop()
         if unframed:
             self._outlet.abort()
         else:
@@ -233,13 +232,13 @@ class HTTP1Connection(Protocol):
             return not self._held and self._take_body(self._body)
         if self._exchange is not None or self._outlet.blocked:
             return False
-        if self._input:
-            head, self._input = self._factory.heads.take(self._input, self._seen)
-            self._seen = len(self._input) if head is None else 0
+        inlet = self._inlet
+        if inlet.waiting:
+            head = inlet.take_head(self._factory.heads)
             if head is not None:
                 self._handle(head)
                 return True
-        if self._input_over:
+        if inlet.over:
             self._close()
         return False
 
@@ -247,19 +246,10 @@ class HTTP1Connection(Protocol):
         """Read on or not, and wait for what there is to wait for."""
         if self._closing:
             return
-        waits = bool(self._input) and (self._exchange is not None or self._outlet.blocked)
-        reading = not waits and not (self._held and self._body is not None)
-        if reading != self._reading:
-            self._read(reading=reading)
+        waits = bool(self._inlet.waiting) and (self._exchange is not None or self._outlet.blocked)
+        self._inlet.read(reading=not waits and not (self._held and self._body is not None))
         if not self._outlet.blocked:
             self._wait()
-
-    def _read(self, *, reading: bool) -> None:
-        self._reading = reading
-        if reading:
-            self.transport.resumeProducing()
-        else:
-            self.transport.pauseProducing()
 
     def _wait(self) -> None:
         limits, waiting = self._limits, self._waiting
@@ -268,7 +258,7 @@ class HTTP1Connection(Protocol):
             waiting.begin(None if endless else limits.body_seconds)
         elif self._exchange is not None:
             waiting.begin(None)
-        elif self._input:
+        elif self._inlet.waiting:
             waiting.begin_head(limits.header_seconds)
         else:
             waiting.begin(limits.idle_seconds)
@@ -308,7 +298,7 @@ class HTTP1Connection(Protocol):
             exchange.break_off(CONTENT_TOO_LARGE)
         elif self._body is None:
             exchange.tell("body_end", ())
-        elif self._awaits_continue and not (exchange.holds_continue or exchange.status or self._input):
+        elif self._awaits_continue and not (exchange.holds_continue or exchange.status or self._inlet.waiting):
             self._awaits_continue = False
             self._outlet.put(_CONTINUE)
         if not self._advancing:
@@ -316,10 +306,10 @@ class HTTP1Connection(Protocol):
 
     def _take_body(self, body: Body) -> bool:
         """Read on in a body, for its handler or for nobody."""
-        if not self._input:
-            return self._input_over and self._end_of_input(body)
-        content = body.feed(self._input)
-        self._input = body.rest
+        inlet = self._inlet
+        if not inlet.waiting:
+            return inlet.over and self._end_of_input(body)
+        content = inlet.take_content(body)
         self._awaits_continue = False
         self._taken += len(content)
         exchange = self._exchange
@@ -369,8 +359,7 @@ class HTTP1Connection(Protocol):
     def _answer_unread(self, status: int) -> None:
         """Answer where there was no request, and end."""
         response = page(status)
-        line = self._input.lstrip(b"\r\n").partition(b"\n")[0].removesuffix(b"\r")
-        request = UnreadRequest(line[: self._limits.request_line])
+        request = UnreadRequest(self._inlet.first_line(self._limits.request_line))
         seconds = self._waiting.seconds_in_head()
         self._factory.refuse(RefusedRequest(self._connection, request, status, len(response.body), seconds))
         self._outlet.put(b"".join((response.lines, self.server_fields.lines(), CLOSE, END, response.body)))
@@ -389,15 +378,14 @@ class HTTP1Connection(Protocol):
         if self._closing:
             return
         self._closing = True
-        self._input = b""
-        if (not linger and self._body is None) or self._input_over:
+        self._inlet.drop()
+        if (not linger and self._body is None) or self._inlet.over:
             self._lose()
             return
         self._lingering = True
         self._waiting.begin(LINGER_SECONDS)
         self._outlet.close_direction()
-        if not self._reading:
-            self._read(reading=True)
+        self._inlet.read(reading=True)
 
     def _lose(self) -> None:
         self._lingering = False
