@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 
 import pytest
+from OpenSSL import SSL
+from service_identity import VerificationError
+from service_identity.hazmat import DNS_ID, DNSMismatch
 from twisted.internet import defer
 from twisted.internet import error as internet_error
 
@@ -21,6 +24,14 @@ from staplesrv.http.no_connection import in_words
         (internet_error.DNSLookupError("no results for a.test"), "DNS lookup failed: no results for a.test"),
         (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
         (ValueError(), "ValueError"),
+        (SSL.Error([("SSL routines", "", "certificate verify failed")]), "certificate verify failed"),
+        (SSL.Error([("SSL routines", "", "a"), ("STORE routines", "", "b")]), "a, b"),
+        (SSL.Error([]), "Error"),
+        (SSL.SysCallError(-1, "Unexpected EOF"), "Unexpected EOF"),
+        (
+            VerificationError(errors=[DNSMismatch(mismatched_id=DNS_ID("a.test"))]),
+            "its certificate is for another name",
+        ),
     ],
 )
 def test_why_in_a_few_words(raised: Exception, said: str) -> None:
