@@ -84,6 +84,9 @@ def _server(options: Options, reactor: Any, identity: Identity | None) -> IServi
     _make_replaceable(service, reactor)
     if identity is not None:
         _warn_of_unreadable(configuration.files, identity)
+    if workers is not None:
+        # The supervisor reads the rest.
+        _warn_of_unreadable(tuple(file for site in configuration.sites for file in site.visited), workers)
     return service
 
 

@@ -14,8 +14,6 @@ from functional.harness import Pki, Program, free_port, is_listening, judge, loo
 from functional.http_server import site_table
 from functional.steady_load import steady_load
 
-UPGRADES = int(os.environ.get("STAPLESRV_UPGRADES", "3"))
-
 
 def pid_in(file: Path) -> int:
     """What a pid file says; 0 while it says nothing."""
@@ -45,14 +43,14 @@ def replaceable(pki: Pki, folder: Path, count: int, **keys: object) -> Iterator[
                     wait_until(lambda: not is_alive(last), "the end of the last one")
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_an_upgrade_loses_nothing(tmp_path: Path, pki: Pki, count: int) -> None:
+@pytest.mark.parametrize(("count", "upgrades"), [(1, 2), (2, 2), pytest.param(2, 10, marks=pytest.mark.soak)])
+def test_an_upgrade_loses_nothing(tmp_path: Path, pki: Pki, count: int, upgrades: int) -> None:
     """Under load, several in a row: no failed handshake, no unstapled one, no lost request, no connection refused."""
     pid_file = tmp_path / "twistd.pid"
     with replaceable(pki, tmp_path, count) as (program, port):
         with steady_load(port) as load:
             wait_until(lambda: load.answered > 50, "answers")
-            for _ in range(UPGRADES):
+            for _ in range(upgrades):
                 old = pid_in(pid_file)
                 family = [old, *fork_servers(old), *workers(old)]
                 os.kill(old, signal.SIGUSR2)
@@ -61,7 +59,7 @@ def test_an_upgrade_loses_nothing(tmp_path: Path, pki: Pki, count: int) -> None:
                 so_far = load.answered
                 wait_until(lambda: load.answered > so_far + 50, "more answers")  # noqa: B023
         assert (load.lost, load.failed, load.unstapled) == ([], [], 0)
-        print(f"\n{load.answered} answered over {UPGRADES} upgrades, lost: 0")  # noqa: T201 - what it is run for
+        print(f"\n{load.answered} answered over {upgrades} upgrades, lost: 0")  # noqa: T201 - what it is run for
         assert (tmp_path / "socket").is_socket()
         assert not (tmp_path / "twistd.pid.new").exists()
     assert not (tmp_path / "socket").exists()

@@ -32,7 +32,7 @@ from functional.http_server import HTTPServer, http_backend, site_table
 from functional.steady_load import steady_load
 from functional.visitor import Visitor, client_context, need_descriptors
 
-RELOADS = int(os.environ.get("STAPLESRV_RELOADS", "10"))
+SOAK = pytest.mark.soak
 
 
 @contextmanager
@@ -72,9 +72,10 @@ def replaced(supervisor: int, count: int, before: int) -> Callable[[], bool]:
     return is_replaced
 
 
-def test_whoever_dies_is_replaced(tmp_path: Path, pki: Pki) -> None:
+@pytest.mark.parametrize("seconds", [3, pytest.param(60, marks=SOAK)])
+def test_whoever_dies_is_replaced(tmp_path: Path, pki: Pki, seconds: float) -> None:
     """Under load: each worker, the fork server, and the responder. What is lost was in flight in the killed process."""
-    clients = 8
+    clients, began = 8, time.monotonic()
     with served(pki, tmp_path) as server, steady_load(server.port, clients=clients) as load:
         supervisor = server.program.pid
         wait_until(lambda: load.answered > 100, "answers")
@@ -95,6 +96,7 @@ def test_whoever_dies_is_replaced(tmp_path: Path, pki: Pki) -> None:
         pki.down()
         so_far = load.answered
         wait_until(lambda: load.answered > so_far + 100, "more answers")
+        time.sleep(max(0, began + seconds - time.monotonic()))
         assert len(load.lost) == lost
     print(f"{load.answered} answered on {load.handshakes} connections, lost: {load.lost}, failed: {load.failed}")  # noqa: T201 - the counts are what it is run for
     # A connection that a killed worker had accepted is gone with it; none is ever refused.
@@ -103,7 +105,8 @@ def test_whoever_dies_is_replaced(tmp_path: Path, pki: Pki) -> None:
     assert load.unstapled == 0
 
 
-def test_reloads_lose_nothing(tmp_path: Path, pki: Pki) -> None:
+@pytest.mark.parametrize("reloads", [10, pytest.param(100, marks=SOAK)])
+def test_reloads_lose_nothing(tmp_path: Path, pki: Pki, reloads: int) -> None:
     """Under load: no failed handshake, no unstapled one, no lost request; memory and descriptors stay."""
     with served(pki, tmp_path) as server:
         supervisor = server.program.pid
@@ -111,7 +114,7 @@ def test_reloads_lose_nothing(tmp_path: Path, pki: Pki) -> None:
         with steady_load(server.port) as load:
             wait_until(lambda: load.answered > 100, "answers")
             sizes: list[list[int]] = []
-            for number in range(RELOADS):
+            for number in range(reloads):
                 if number % 2:
                     pki.issue(tmp_path, "localhost")
                 server.program.signal(signal.SIGHUP)
@@ -119,7 +122,7 @@ def test_reloads_lose_nothing(tmp_path: Path, pki: Pki) -> None:
                 sizes.append([resident_kib(pid) for pid in family])
         assert (load.lost, load.failed, load.unstapled) == ([], [], 0)
         assert [supervisor, *workers(supervisor)] == family
-        print(f"\n{load.answered} answered over {RELOADS} reloads, lost: 0; KiB: {sizes[0]} to {sizes[-1]}")  # noqa: T201 - the counts are what it is run for
+        print(f"\n{load.answered} answered over {reloads} reloads, lost: 0; KiB: {sizes[0]} to {sizes[-1]}")  # noqa: T201 - the counts are what it is run for
         wait_until(lambda: max(map(descriptors, family[1:])) < 60, "descriptors at rest")
         assert all(after < before * 1.2 + 4096 for before, after in zip(sizes[0], sizes[-1], strict=True))
 
@@ -147,9 +150,9 @@ def test_sessions_are_resumed_by_any_worker(tmp_path: Path, pki: Pki, version: d
         assert resumed > 990
 
 
-def test_idle_connections_outlive_a_reload(tmp_path: Path, pki: Pki) -> None:
+@pytest.mark.parametrize("count", [500, pytest.param(20_000, marks=SOAK)])
+def test_idle_connections_outlive_a_reload(tmp_path: Path, pki: Pki, count: int) -> None:
     """Over two workers; each gets an answer afterwards."""
-    count = int(os.environ.get("STAPLESRV_IDLE", "500"))
     need_descriptors(2 * count + 500)
     with served(pki, tmp_path) as server:
         context = client_context([])
@@ -269,4 +272,29 @@ def test_workers_are_who_they_are_said_to_be(tmp_path: Path, pki: Pki) -> None:
         pki.issue(tmp_path, "localhost")
         server.program.signal(signal.SIGHUP)
         server.program.wait_for("reloaded: 1 sites, 1 with new")
+        assert judge(look(server.port, "localhost")) == "good"
+
+
+@SOAK
+def test_a_worker_that_stands_still_is_replaced(tmp_path: Path, pki: Pki) -> None:
+    """After 30 s without a sign of life; the other one serves meanwhile."""
+    with served(pki, tmp_path) as server:
+        still, other = workers(server.program.pid)
+        os.kill(still, signal.SIGSTOP)
+        wait_until(replaced(server.program.pid, 2, still), "another worker", 60)
+        assert other in workers(server.program.pid)
+        assert "gives no sign of life; it is killed" in server.program.output()
+
+
+def test_a_worker_that_is_asked_to_end_is_replaced(tmp_path: Path, pki: Pki) -> None:
+    """With SIGTERM: it leaves in order. Other signals, which a terminal may send to all, are no matter."""
+    with served(pki, tmp_path) as server:
+        asked, other = workers(server.program.pid)
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+            os.kill(other, number)
+            os.kill(fork_servers(server.program.pid)[0], number)
+        os.kill(asked, signal.SIGTERM)
+        wait_until(replaced(server.program.pid, 2, asked), "another worker")
+        assert other in workers(server.program.pid)
+        assert "(exit status 0); its place is filled at once" in server.program.output()
         assert judge(look(server.port, "localhost")) == "good"

@@ -48,15 +48,17 @@ class Site:
     request_rate: Rate | None = None
 
     @property
+    def visited(self) -> tuple[Path, ...]:
+        """Every file and folder that whoever serves has to read."""
+        content = self.content
+        if isinstance(content, Folder):
+            return (content.path,)
+        return (content.ca_file,) if isinstance(content, Backends) and content.ca_file is not None else ()
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """Every file and folder that a reload or a request reads."""
-        content = self.content
-        behind: Path | None = None
-        if isinstance(content, Folder):
-            behind = content.path
-        elif isinstance(content, Backends):
-            behind = content.ca_file
-        return (*self.certificate.files, *self.certificate.staple_file, *filter(None, (behind,)))
+        return (*self.certificate.files, *self.certificate.staple_file, *self.visited)
 
     @property
     def awaited(self) -> Iterator[tuple[Place, str, Path]]:
