@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from tempfile import SpooledTemporaryFile
 from typing import IO, Protocol
 
@@ -39,12 +41,15 @@ class Spool:
     Args:
         exchange: The exchange; its `body_limit` bounds what is kept.
         answering: Answers.
+        keep: Makes the file; what is longer than its argument is not to be kept in memory.
     """
 
-    def __init__(self, exchange: Exchange, answering: Answering) -> None:
+    def __init__(
+        self, exchange: Exchange, answering: Answering, keep: Callable[[int], IO[bytes]] = SpooledTemporaryFile
+    ) -> None:
         self._exchange = exchange
         self._answering = answering
-        self._content: IO[bytes] | None = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - who gets it closes it
+        self._content: IO[bytes] | None = keep(IN_MEMORY)
         self.pause = answering.pause
         self.resume = answering.resume
 
@@ -55,23 +60,35 @@ class Spool:
         try:
             self._content.write(data)
         except OSError as error:
-            _log.error("The body of a request can't be kept: {error}", error=error)
-            self._discard()
-            self._exchange.send(page(500))
+            self._give_up(error)
 
     def body_end(self, trailers: Fields) -> None:  # noqa: ARG002 - there is no place for them
         """Have it answered."""
-        content, self._content = self._content, None
-        if content is not None:
+        content = self._content
+        if content is None:
+            return
+        try:
             content.seek(0)
-            self._answering.process(content)
+        except OSError as error:
+            # The last of it was not on the disk yet.
+            self._give_up(error)
+            return
+        self._content = None
+        self._answering.process(content)
 
     def lost(self) -> None:
         """The client is gone."""
         self._discard()
         self._answering.lost()
 
+    def _give_up(self, error: OSError) -> None:
+        _log.error("The body of a request can't be kept: {error}", error=error)
+        self._discard()
+        self._exchange.send(page(500))
+
     def _discard(self) -> None:
         content, self._content = self._content, None
         if content is not None:
-            content.close()
+            # A file tries once more to write what it could not; it is closed all the same.
+            with suppress(OSError):
+                content.close()
