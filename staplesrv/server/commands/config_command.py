@@ -56,6 +56,9 @@ def _examine(configuration: Configuration) -> Iterator[str]:
     for finding in stage.findings():
         yield f"{finding.level}: {finding}"
     for site in configuration.sites:
+        if site.leads_to_itself:
+            problem, advice = "leads to a name of the site itself", "name another host, or have another server there"
+            yield f"warn: {site.place.error('redirect', problem, advice)}"
         for place, key, path in site.awaited:
             if wrong := file_problem(path):
                 yield f"warn: {place.path_error(key, path, wrong)}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from staplesrv.errors import OperatorError
 from staplesrv.http.fields import Fields
 from staplesrv.http.static.settings import StaticSettings
 from staplesrv.rates import Rate
-from staplesrv.server.configuration.content import Backends, Content, Folder
+from staplesrv.server.configuration.content import Backends, Content, Folder, RedirectTo
 from staplesrv.server.configuration.content_keys import read_content
 from staplesrv.server.configuration.paths import file_problem
 from staplesrv.server.configuration.place import Place
@@ -70,6 +71,11 @@ class Site:
             for key, name in (("fallback", settings.fallback), ("not_found", settings.not_found)):
                 if name and name != StaticSettings().not_found:
                     yield here, key, self.content.path / name.removeprefix("/")
+
+    @property
+    def leads_to_itself(self) -> bool:
+        """Whether it redirects to one of its own names, on whatever port."""
+        return isinstance(self.content, RedirectTo) and urlsplit(self.content.url).hostname in self.certificate.names
 
     def explain(self, error: OperatorError) -> OperatorError | None:
         """Say which key of this site an error is about that names one of its files; None where it names none."""

@@ -70,6 +70,17 @@ def test_a_file_that_may_come_later_is_a_warning(here: Path, more: str, said: st
 
 
 @pytest.mark.parametrize(
+    ("url", "warned"), [("https://A.example/b", True), ("https://a.example:8443", True), ("https://b.example", False)]
+)
+def test_a_redirect_in_a_circle_is_a_warning(url: str, warned: bool) -> None:  # noqa: FBT001 - a parameter of pytest's
+    """It may lead to another server on another port; more likely it is a slip."""
+    done = check(f'listen = "tcp:1"\n{SITE}names = ["a.example"]\nredirect = "{url}"')
+    assert done.exit_code == 0
+    said = "warn: a.toml: site 1 (a.example): redirect: leads to a name of the site itself; name another host"
+    assert any(line.startswith(said) for line in done.stdout.splitlines()) == warned
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("listen = [", "a.toml: is not TOML: "),
