@@ -275,9 +275,9 @@ class BackendConnection(TwistedProtocol):
     def _end(self, *, surplus: bool) -> None:
         """The answer is complete: the connection is free, or not worth keeping."""
         self._content = None
-        if self._sending or self._outlet.blocked or surplus or not self._keeps:
-            # An answer before the end of the request: what is missing will never come, or never be read. And what comes
-            # beyond an answer's end nobody has asked for.
+        # An answer before the end of the request: what is missing will never come, or never be read. What comes beyond
+        # an answer's end nobody has asked for. And llhttp, for one, reads no more requests after one for an upgrade.
+        if self._sending or self._outlet.blocked or surplus or self._asks_upgrade or not self._keeps:
             self.drop()
             return
         self._taker = None
