@@ -224,6 +224,20 @@ def test_listeners_and_sites_come_and_go(tmp_path: Path, pki: Pki) -> None:
             assert HTTPServer(server.program, other, tmp_path).curl("/", name="other.example").status == 301
 
 
+def test_workers_come_and_go_by_reload(tmp_path: Path, pki: Pki) -> None:
+    """More of them, and fewer."""
+    with served(pki, tmp_path) as server:
+        config = tmp_path / "staplesrv.toml"
+        before = 2
+        for number, count in enumerate((3, 2), 1):
+            config.write_text(config.read_text().replace(f"workers = {before}", f"workers = {count}"))
+            server.program.signal(signal.SIGHUP)
+            wait_until(lambda: server.program.output().count("reloaded: ") == number, "the reload")  # noqa: B023
+            wait_until(lambda: len(workers(server.program.pid)) == count, "so many workers")  # noqa: B023
+            assert server.curl("/").body == b"a page"
+            before = count
+
+
 def test_workers_leave_when_their_supervisor_has_gone(tmp_path: Path, pki: Pki) -> None:
     """A request that runs is answered; nothing is left behind."""
     files = pki.issue(tmp_path, "localhost")
@@ -296,5 +310,5 @@ def test_a_worker_that_is_asked_to_end_is_replaced(tmp_path: Path, pki: Pki) -> 
         os.kill(asked, signal.SIGTERM)
         wait_until(replaced(server.program.pid, 2, asked), "another worker")
         assert other in workers(server.program.pid)
-        assert "(exit status 0); its place is filled at once" in server.program.output()
+        server.program.wait_for("(exit status 0); its place is filled at once")
         assert judge(look(server.port, "localhost")) == "good"

@@ -114,6 +114,8 @@ class Crew(MultiService):
         self._configuration: Configuration | None = None
         self._ports: Mapping[str, BoundPorts] = {}
         self._forks: Forks | None = None
+        self._forks_began = 0.0
+        self._forks_failures = 0
         self._hands: list[Hand] = []
         self._failures: Counter[int] = Counter()
         self._rounds = count(1)
@@ -230,9 +232,7 @@ class Crew(MultiService):
     def settle(self, plan: Plan, live: Collection[SiteCertificate]) -> None:  # noqa: ARG002 - workers know by themselves
         """Have workers listen where the new configuration says, and let go of the rest."""
         self._order(orders.Settle())
-        for seat in range(1, self._size + 1):
-            if not any(hand.seat == seat for hand in self._active()):
-                self._hire(seat)
+        self._fill()
         for hand in self._active():
             if hand.seat > self._size:
                 hand.drain(plan.configuration.drain, self._reactor.seconds())
@@ -246,6 +246,7 @@ class Crew(MultiService):
         if self._forks is not None:
             self._forks.stop()
         self._forks = self._new_forks()
+        self._fill()
         self._lock.run(lambda: Deferred.fromCoroutine(self._replace_all())).addErrback(_unexpected)
 
     async def close(self, seconds: float) -> None:
@@ -335,12 +336,22 @@ class Crew(MultiService):
     def _new_forks(self) -> Forks:
         forks = Forks(self._ended, self._forks_gone)
         forks.start(self._reactor, self._identity)
+        self._forks_began = self._reactor.seconds()
         return forks
 
     def _forks_gone(self, forks: Forks) -> None:
         if forks is self._forks and not self._stopping:
-            _log.error("The fork server has ended; there is a new one, and workers are replaced in turn")
+            _log.error("The fork server has ended; with a new one workers are replaced in turn")
             self._forks = None
+            # One that can't run at all is not tried all the time.
+            if self._reactor.seconds() - self._forks_began >= STEADY:
+                self._forks_failures = 0
+            wait = BACK_OFF[min(self._forks_failures, len(BACK_OFF) - 1)]
+            self._forks_failures += 1
+            self._reactor.callLater(wait, self._begin_again)
+
+    def _begin_again(self) -> None:
+        if self._forks is None and not self._stopping:
             self.renew_ticket_keys()
 
     def _ended(self, pid: int, status: int) -> None:
@@ -369,6 +380,11 @@ class Crew(MultiService):
         self._send_sites([hand])
         hand.order(_SETTLE)
         return hand
+
+    def _fill(self) -> None:
+        """Have somebody in each seat."""
+        for seat in range(1, self._size + 1):
+            self._hire_again(seat)
 
     def _hire_again(self, seat: int) -> None:
         if self._forks is None or self._stopping or seat > self._size:

@@ -66,31 +66,43 @@ class ForkServer:
         self._heritage = worker.Heritage(contexts, Rates(sources.monotonic))
 
     def run(self) -> None:
-        """Serve until the supervisor has gone."""
+        """Serve until the supervisor has gone, or has another one; and then until all workers have ended.
+
+        Else whoever is process 1 would have to bury them, which in a container may be the supervisor.
+        """
         for number in _IGNORED:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, lambda *_: self._bury())
         # What is there now is the same in all workers: a collection that touched it would give each its own copy.
         gc.collect()
         gc.freeze()
-        while True:
-            try:
-                asked, descriptors, _, _ = socket.recv_fds(self._requests, 1, 1)
-            except ConnectionError:
-                return
-            if not asked:
-                return
+        while self._serve():
+            pass
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        with suppress(ChildProcessError):
+            while True:
+                os.wait()
+
+    def _serve(self) -> bool:
+        """Wait for one request, and fork; tell whether there may be more."""
+        try:
+            asked, descriptors, _, _ = socket.recv_fds(self._requests, 1, 1)
+        except ConnectionError:
+            return False
+        if asked:
             # Else the end of a worker could be told of before its beginning.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
             for descriptor in descriptors:
                 self._fork(descriptor)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        return bool(asked)
 
     def _fork(self, descriptor: int) -> None:
         pid = os.fork()
         if pid:
             os.close(descriptor)
-            self._requests.sendall(ANSWER.pack(pid, RUNS))
+            with suppress(OSError):
+                self._requests.sendall(ANSWER.pack(pid, RUNS))
             return
         status = 1
         try:
@@ -118,7 +130,7 @@ class ForkServer:
             if not pid:
                 return
             # The supervisor may have gone by now, and this be the end of this process: signals come until then.
-            with suppress(ConnectionError):
+            with suppress(OSError):
                 self._requests.sendall(ANSWER.pack(pid, _number(status)))
 
 

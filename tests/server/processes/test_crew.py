@@ -279,6 +279,7 @@ def test_a_new_fork_server_means_new_workers_in_turn(firm: Firm) -> None:
     first, second = firm.hands
     (forks,) = (one for one in firm.reactor.protocols if hasattr(one, "fork"))
     forks.connectionLost(connectionDone)
+    firm.reactor.advance(0)
     assert len(firm.reactor.spawned) == 2
     assert not first.draining
     (successor,) = (hand for hand in firm.hands if hand not in (first, second))
@@ -289,3 +290,16 @@ def test_a_new_fork_server_means_new_workers_in_turn(firm: Firm) -> None:
     successor = firm.hands[-1]
     firm.say(successor, reports.Serving(0))
     assert second.draining
+
+
+def test_a_fork_server_that_can_t_run_is_not_tried_all_the_time(firm: Firm) -> None:
+    """Later and later; seats that became free meanwhile are filled by the next one."""
+    firm.serve()
+    firm.die(firm.hands[0])
+    for times, wait in enumerate(BACK_OFF[:4], 2):
+        firm.crew._forks.connectionLost(connectionDone)  # type: ignore[union-attr]
+        firm.reactor.advance(wait / 2)
+        assert len(firm.reactor.spawned) == (times if not wait else times - 1)
+        firm.reactor.advance(wait / 2)
+        assert len(firm.reactor.spawned) == times
+    assert {hand.seat for hand in firm.hands} == {1, 2}
