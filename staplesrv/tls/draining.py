@@ -38,7 +38,8 @@ class Draining:
         """
         count = self._connections.open
         if count and not self._hurried:
-            _log.info("stopping: {count} connections may finish, in {seconds:g} s", count=count, seconds=seconds)
+            said = "stopping: {count} connections may finish, in {seconds:g} s; a second signal closes them at once"
+            _log.info(said, count=count, seconds=seconds)
         if count:
             self._timer = self._clock.callLater(0 if self._hurried else seconds, self._close)
         try:

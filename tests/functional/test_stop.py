@@ -101,7 +101,8 @@ def test_what_is_under_way_is_finished(stopping: tuple[HTTPServer, Backend, Back
     )
     asked_by_curl = request(app)
     server.program.signal(signal.SIGTERM)
-    wait_until(lambda: said(server, r"stopping: (\d+) connections may finish, in 30 s") == 7, "7 to be waited for")
+    told = r"stopping: (\d+) connections may finish, in 30 s; a second signal closes them at once"
+    wait_until(lambda: said(server, told) == 7, "7 to be waited for")
     assert not is_listening(server.port)
     used.tls.send(GET)
     assert b"Connection: close\r\n" in used.read_all()
