@@ -65,12 +65,14 @@ class Scripted:
                 self.script(connection)
 
     def _read_head(self, connection: socket.socket) -> bool:
-        self.head = b""
-        while not self.head.endswith(b"\r\n\r\n"):
+        # Not in `self.head` at once: another connection's thread may be at it, too.
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
             piece = connection.recv(1)
             if not piece:
                 return False
-            self.head += piece
+            head += piece
+        self.head = head
         return True
 
 
