@@ -34,7 +34,6 @@ class Scripted:
     def __init__(self, listening: socket.socket, context: ssl.SSLContext | None = None) -> None:
         self.script: Script = lambda connection: connection.sendall(OK)
         self.connections = 0
-        self.head = b""
         self._listening = listening
         self._context = context
         listening.listen(16)
@@ -64,15 +63,14 @@ class Scripted:
                 self.connections += 1
                 self.script(connection)
 
-    def _read_head(self, connection: socket.socket) -> bool:
-        # Not in `self.head` at once: another connection's thread may be at it, too.
+    @staticmethod
+    def _read_head(connection: socket.socket) -> bool:
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             piece = connection.recv(1)
             if not piece:
                 return False
             head += piece
-        self.head = head
         return True
 
 
