@@ -1,0 +1,61 @@
+"""What a process has from the one that it replaces."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from server.processes.fake_reactor import FakeReactor
+from twisted.internet.protocol import connectionDone
+
+from staplesrv.server.inheritance import VARIABLE, Inheritance, other_pid_file, take_over_pid_file
+
+
+def test_without_an_old_process_there_is_nothing() -> None:
+    """And nobody is told."""
+    inheritance = Inheritance.of({})
+    assert inheritance.take("tcp:443") is None
+    inheritance.served(FakeReactor(), lambda: None)
+
+
+def test_sockets_are_handed_out_once_and_the_others_closed() -> None:
+    """The old process is told the new one's number; its end is seen."""
+    old_way, way = socket.socketpair()
+    old_life, life = socket.socketpair()
+    listening, gone = socket.socket(), socket.socket()
+    sockets = {"tcp:443": [listening.detach()], "tcp:80": [gone.fileno()]}
+    environment = {VARIABLE: json.dumps({"way": way.detach(), "life": life.detach(), "sockets": sockets})}
+    inheritance = Inheritance.of(environment)
+    assert environment == {}
+    (taken,) = inheritance.take("tcp:443") or ()
+    assert not os.get_inheritable(taken.fileno())
+    assert inheritance.take("tcp:443") is None
+    reactor, alone = FakeReactor(), []
+    inheritance.served(reactor, lambda: alone.append(True))
+    assert old_way.recv(100) == b"%d\n" % os.getpid()
+    assert gone.detach() >= 0
+    assert not alone
+    reactor.protocols[0].connectionLost(connectionDone)
+    assert alone == [True]
+    for one in (old_way, old_life, taken):
+        one.close()
+
+
+def test_the_pid_file_is_moved(tmp_path: Path) -> None:
+    """Twistd removes the right one in the end."""
+    path = str(tmp_path / "twistd.pid")
+    options: dict[str, Any] = {"pidfile": other_pid_file(path)}
+    Path(options["pidfile"]).write_text("1")
+    take_over_pid_file(options, path)
+    assert options == {"pidfile": path}
+    assert Path(path).read_text() == "1"
+
+
+def test_without_a_pid_file_none_is_moved() -> None:
+    """As with `--pidfile=`."""
+    options: dict[str, Any] = {"pidfile": other_pid_file("")}
+    take_over_pid_file(options, "")
+    assert options == {"pidfile": ""}
