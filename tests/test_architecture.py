@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "testing": {"testing", "tls", "staples", "ocsp"},
     "server": {"server", "testing", "http", "ops", "tls", "staples", "ocsp"},
 }
-EVERYBODYS = {"errors", "sources", "deadlines", "rates", "__version__"}
+EVERYBODYS = {"errors", "sources", "deadlines", "rates", "no_connection", "__version__"}
 
 DOORS = {
     "treq": {"staples/responder.py"},

@@ -23,9 +23,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from staplesrv.http.exchange import Connection
-from staplesrv.http.no_connection import in_words
 from staplesrv.http.proxy_protocol import ALPN, AUTHORITY, SSL, ProxyHeader, build, ssl_value
 from staplesrv.http.write_now import write_now
+from staplesrv.no_connection import in_words
 
 CONNECT_SECONDS = 5.0
 """How long a backend has to take a connection."""

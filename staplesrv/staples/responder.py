@@ -18,6 +18,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS
 
 from staplesrv import __version__, sources
+from staplesrv.no_connection import in_words
 from staplesrv.ocsp.request import get_url
 from staplesrv.sources import WallClock
 from staplesrv.staples.asking.agent import ResponderAgent
@@ -202,7 +203,7 @@ def _translated(error: Exception, url: str) -> FetchFailed:
     if isinstance(cause, FetchFailed):
         cause.url = cause.url or url
         return cause
-    return FetchFailed(FailureKind.NETWORK, f"{type(cause).__name__}: {cause}", url=url)
+    return FetchFailed(FailureKind.NETWORK, in_words(cause), url=url)
 
 
 def _innermost(error: Any) -> Any:

@@ -246,7 +246,8 @@ class ConversationTests(LoopbackCase):
         port = reactor.listenTCP(0, Factory(), interface="127.0.0.1")  # type: ignore[attr-defined]
         nobody = f"http://127.0.0.1:{port.getHost().port}/"
         await port.stopListening()
-        assert (await self.fail(urls=(nobody,))).kind == FailureKind.NETWORK
+        failure = await self.fail(urls=(nobody,))
+        assert (failure.kind, failure.detail) == (FailureKind.NETWORK, "Connection refused")
         assert (await self.fetch(urls=(nobody, self.running.url))).url == self.running.url
 
     async def test_a_name_that_does_not_exist(self) -> None:

@@ -7,10 +7,10 @@ from twisted.internet.defer import TimeoutError as NoTimeLeft
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.python.failure import Failure
 
-from staplesrv.http.no_connection import in_words
 from staplesrv.http.proxy.backend import Backend
 from staplesrv.http.proxy.backends import Backends
 from staplesrv.http.proxy.connection import BackendConnection
+from staplesrv.no_connection import in_words
 
 _REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 """RFC 9110 §9.2.2: sent twice, these do what they do once."""

@@ -1,4 +1,4 @@
-"""Why there is no connection to a backend."""
+"""Why there is no connection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service_identity.hazmat import DNS_ID, DNSMismatch
 from twisted.internet import defer
 from twisted.internet import error as internet_error
 
-from staplesrv.http.no_connection import in_words
+from staplesrv.no_connection import in_words
 
 
 @pytest.mark.parametrize(

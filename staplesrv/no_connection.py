@@ -1,4 +1,4 @@
-"""Why there is no connection to a backend, in the words of the system."""
+"""Why there is no connection to a backend or a responder, in the words of the system."""
 
 from __future__ import annotations
 
