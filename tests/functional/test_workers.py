@@ -281,6 +281,8 @@ def test_workers_are_who_they_are_said_to_be(tmp_path: Path, pki: Pki) -> None:
         for pid in workers(server.program.pid):
             status = Path(f"/proc/{pid}/status").read_text()
             assert status.split("Uid:")[1].split()[:4] == ["65534"] * 4
+            assert status.split("Gid:")[1].split()[:4] == ["65534"] * 4
+            assert status.split("Groups:")[1].split("\n")[0].split() == ["65534"]
         assert Path(f"/proc/{server.program.pid}").stat().st_uid == 0
         assert server.curl("/").body == b"a page"
         pki.issue(tmp_path, "localhost")

@@ -47,6 +47,7 @@ def test_options_say_the_same_as_a_file(here: Path) -> None:
         """
         listen = ["tcp:1", "tcp:2"]
         state_dir = "state"
+        workers = 3
         [[sites]]
         certificate = ["fullchain.pem", "fullchain.pem"]
         private_key = ["privkey.pem", "privkey.pem"]
@@ -61,12 +62,13 @@ def test_options_say_the_same_as_a_file(here: Path) -> None:
     by_options = parsed(
         *("--listen", "tcp:1", "--listen", "tcp:2", "--state-dir", "state", *ONE_SITE, *FILES),
         *("--responder", "", "--issuer", "fullchain.pem", "--staple-file", "a.der", "--staple-file", "b.der"),
-        *("--must-staple", "refuse"),
+        *("--must-staple", "refuse", "--workers", "3"),
     ).configuration()
     assert by_options.listeners == by_file.listeners
     assert by_options.sites == by_file.sites
     assert by_options.settings == by_file.settings
     assert by_options.state_dir == by_file.state_dir
+    assert by_options.workers == by_file.workers == 3
     assert by_options.file is None
 
 
@@ -124,6 +126,9 @@ def test_a_file_takes_the_place_of_the_others(here: Path) -> None:
         ((*ONE_SITE, "--resource", "a:b"), "--resource: static is there too; keep one of them"),
         ((*ONE_SITE, "--responder", "x"), "--responder: 'x': is neither http nor https; give an http or https URL"),
         ((*ONE_SITE, "--state-dir", "privkey.pem"), "--state-dir: "),
+        ((*ONE_SITE, "--workers", "many"), "--workers: is 'many'; give a number, or \"auto\""),
+        ((*ONE_SITE, "--workers", "0"), '--workers: is 0; give a number from 1 to 256, or "auto"'),
+        (("--demo", "--workers", "2"), "--workers: does not go with --demo; leave one of them out"),
         (("--config", "nope.toml"), "nope.toml: does not exist; check the path"),
         (("--config", "a.toml", "--static", "www"), "--static: does not go with --config; leave one of them out"),
         (("--config", "a.toml", "--demo"), "--config: does not go with --demo; leave one of them out"),

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from staplesrv.errors import OperatorError
-from staplesrv.server.privileges import Identity, after_twistd
+from staplesrv.server.configuration.place import Place
+from staplesrv.server.privileges import Identity, after_twistd, of_workers
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 NOBODY = 65534
+PLACE = Place("a.toml")
 SELF = Identity(os.geteuid(), os.getegid(), tuple(os.getgroups()))
 
 
@@ -90,3 +92,42 @@ def test_what_that_user_could_not_read_is_found(tmp_path: Path) -> None:
     assert Identity(NOBODY, NOBODY, ()).unreadable(paths) == (key, shared, folder, folder / "below")
     assert Identity(NOBODY, 7, (7,)).unreadable(paths) == (key, folder, folder / "below")
     assert SELF.unreadable(paths) == ()
+
+
+def test_workers_stay_who_starts_them_where_nothing_is_said() -> None:
+    """Most servers."""
+    assert of_workers(None, None, PLACE) is None
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("user", ["nobody", str(NOBODY)])
+def test_workers_have_the_groups_of_their_user(user: str) -> None:
+    """Whether named or numbered; a group comes before the user's own."""
+    entry = pwd.getpwuid(NOBODY)
+    groups = tuple(os.getgrouplist(entry.pw_name, entry.pw_gid))
+    assert of_workers(user, None, PLACE) == Identity(NOBODY, entry.pw_gid, groups)
+    found = of_workers(user, "7", PLACE)
+    assert found is not None
+    assert found.gid == 7
+
+
+@pytest.mark.parametrize(
+    ("user", "group", "said"),
+    [
+        ("nobody-of-this-name", None, "a.toml: user: nobody-of-this-name is no user of this system; "),
+        ("4000000", None, "a.toml: user: 4000000 is no user of this system; "),
+        (None, "no-such-group", "a.toml: group: no-such-group is no group of this system; "),
+    ],
+)
+def test_workers_can_t_be_who_there_is_not(user: str | None, group: str | None, said: str) -> None:
+    """One line, with the key."""
+    with pytest.raises(OperatorError) as caught:
+        of_workers(user, group, PLACE)
+    assert str(caught.value).startswith(said)
+
+
+def test_workers_of_others_than_root_are_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody else is refused before anything runs."""
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with pytest.raises(OperatorError, match="user: only root can become somebody else"):
+        of_workers("0", None, PLACE)

@@ -260,6 +260,7 @@ class Crew(MultiService):
         # Now, as workers do: else clients would go on to connect, and wait for nobody.
         for ports in self._ports.values():
             ports.close()
+        self._ports = {}
         if self._hands:
             self._late = Deferred()
             self._late.addTimeout(seconds + LATE, self._reactor, onTimeoutCancel=lambda _result, _timeout: None)
