@@ -15,6 +15,14 @@ _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 
+# RFC 9110 §6.5.1: what frames or routes a message, or says who sends it, counts in the head alone.
+_NOT_IN_TRAILERS = frozenset(
+    b"authorization connection content-encoding content-length content-range content-type cookie expect forwarded host "
+    b"keep-alive max-forwards proxy-authorization proxy-connection range set-cookie te trailer transfer-encoding "
+    b"upgrade".split()
+)
+
+
 def is_token(data: bytes) -> bool:
     """Tell whether bytes can be a method or a field's name: RFC 9110 §5.6.2."""
     return _TOKEN.fullmatch(data) is not None
@@ -57,3 +65,8 @@ def members(fields: Iterable[Field], name: bytes) -> Iterator[bytes]:
         for member in value.split(b","):
             if stripped := member.strip(b" \t"):
                 yield stripped.lower()
+
+
+def allowed_trailers(fields: Fields) -> Fields:
+    """Return the fields that may be trailers."""
+    return tuple(field for field in fields if field[0].lower() not in _NOT_IN_TRAILERS)

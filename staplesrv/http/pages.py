@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from staplesrv.http.fields import Fields
-from staplesrv.http.response import REASONS, Response
+from staplesrv.http.response import REASONS, WITHOUT_CONTENT, Response
 
 
 @cache
@@ -25,6 +25,6 @@ def page_with(status: int, fields: Fields) -> Response:
         b'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>%s</title></head>'
         b"<body><h1>%s</h1></body></html>\n" % (said, said)
     )
-    if status in {204, 304}:
+    if status in WITHOUT_CONTENT:
         body = b""
     return Response(status, ((b"Content-Type", b"text/html; charset=utf-8"), *fields), body)

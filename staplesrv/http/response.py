@@ -16,6 +16,9 @@ REASONS = {status.value: status.phrase.encode() for status in HTTPStatus} | {
 }
 """The reason phrases that HTTP/1.1 sends along."""
 
+WITHOUT_CONTENT = frozenset({204, 304})
+"""Final statuses that never have a body, whatever the method: RFC 9110 §15.3.5 and §15.4.5."""
+
 
 class BadResponse(ValueError):
     """A header field that can't be sent: an application's fault, and the way responses are split by attackers."""
@@ -67,7 +70,7 @@ class Response:
     @property
     def _length_field(self) -> tuple[Field, ...]:
         # RFC 9110 §8.6: never with 204; with 304 it would be the length of what is not sent.
-        return () if self.status in {204, 304} else ((b"Content-Length", b"%d" % self.length),)
+        return () if self.status in WITHOUT_CONTENT else ((b"Content-Length", b"%d" % self.length),)
 
 
 def status_line(status: int) -> bytes:
@@ -92,6 +95,11 @@ def checked(fields: Fields) -> Fields:
         if not is_value(value):
             raise BadResponse(f"{name.decode()} has a value that can't be sent")
     return fields
+
+
+def is_silent(method: bytes, status: int) -> bool:
+    """Tell whether a final response has no body, whatever its fields say: RFC 9110 §6.4.1."""
+    return status in WITHOUT_CONTENT or method == b"HEAD"
 
 
 def declared_length(fields: Fields) -> int | None:

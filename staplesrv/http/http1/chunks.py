@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from staplesrv.http.fields import Fields
+from staplesrv.http.fields import Fields, allowed_trailers
 from staplesrv.http.http1.head import BAD_REQUEST, TOO_MANY_FIELDS, read_fields
 from staplesrv.http.http1.refusal import Refusal
 from staplesrv.http.limits import Limits
@@ -17,18 +17,6 @@ _LONGEST_LINE = 256
 
 _LINE_END = b"\r\n"
 _HEAD_FOR_TRAILERS = b"GET / HTTP/1.1\r\n"
-
-# RFC 9110 §6.5.1: what frames or routes a message, or says who sends it, counts in the head alone.
-_NOT_IN_TRAILERS = frozenset(
-    b"authorization connection content-encoding content-length content-range content-type cookie expect forwarded host "
-    b"keep-alive max-forwards proxy-authorization proxy-connection range set-cookie te trailer transfer-encoding "
-    b"upgrade".split()
-)
-
-
-def allowed_trailers(fields: Fields) -> Fields:
-    """Return the fields that may be trailers."""
-    return tuple(field for field in fields if field[0].lower() not in _NOT_IN_TRAILERS)
 
 
 class Chunks:

@@ -11,7 +11,7 @@ from staplesrv.http.fields import Fields
 from staplesrv.http.http1 import framing
 from staplesrv.http.pages import page
 from staplesrv.http.request import Request
-from staplesrv.http.response import Response, checked, declared_length, field_lines, status_line
+from staplesrv.http.response import Response, checked, declared_length, field_lines, is_silent, status_line
 from staplesrv.http.server_fields import SERVER_NAMES, ServerFields
 
 CONTINUE = 100
@@ -111,7 +111,7 @@ class HTTP1Exchange(Exchange):
         self._check_not_begun()
         fields = framing.applications_own(fields)
         length = declared_length(fields)
-        self._silent = framing.is_silent(self.request, status)
+        self._silent = is_silent(self.request.method, status)
         self._left = None if self._silent else length
         unknown = length is None and not self._silent
         self._chunked = unknown and self.request.version == "1.1"
@@ -245,7 +245,7 @@ class HTTP1Exchange(Exchange):
         else:
             lines, more = framing.lines(status, response.whole_fields, added, wire.server_fields), b""
         kept = b"" if keep and request.version == "1.1" else framing.connection_lines(request, keep=keep)
-        body = b"" if framing.is_silent(request, status) else response.body
+        body = b"" if is_silent(request.method, status) else response.body
         self.sent = len(body)
         self.end()
         wire.answered(b"".join((lines, more, kept, framing.END, body)), keep=keep)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from staplesrv.http.exchange import FieldLines
-from staplesrv.http.fields import Fields, members
-from staplesrv.http.http1.chunks import allowed_trailers
+from staplesrv.http.fields import Fields, allowed_trailers, members
 from staplesrv.http.request import Request
 from staplesrv.http.response import checked, field_lines, status_line
 from staplesrv.http.server_fields import SERVER_NAMES, ServerFields
@@ -13,15 +12,9 @@ END = b"\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 CLOSE = b"Connection: close\r\n"
 _KEEP_ALIVE = b"Connection: keep-alive\r\n"
-_WITHOUT_CONTENT = frozenset({204, 304})
 
 # They are the connection's, and not for an application to say.
 _CONNECTIONS_OWN = frozenset({b"connection", b"keep-alive", b"transfer-encoding"})
-
-
-def is_silent(request: Request, status: int) -> bool:
-    """Tell whether a response has no body, whatever its fields say: RFC 9112 §6.3."""
-    return status in _WITHOUT_CONTENT or request.method == b"HEAD"
 
 
 def applications_own(fields: Fields) -> Fields:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 
 from staplesrv.http.authority import split
-from staplesrv.http.fields import Field, Fields, combined, is_token
-from staplesrv.http.http1.chunks import allowed_trailers
+from staplesrv.http.fields import Field, Fields, allowed_trailers, combined, is_token
 from staplesrv.http.http2.frames import Code, StreamFault
 from staplesrv.http.request import Request
 from staplesrv.http.target import is_origin_form

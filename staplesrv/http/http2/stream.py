@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 from twisted.logger import Logger
 
 from staplesrv.http.exchange import Exchange, Handler
-from staplesrv.http.fields import Fields
-from staplesrv.http.http1.chunks import allowed_trailers
-from staplesrv.http.http1.framing import is_silent
+from staplesrv.http.fields import Fields, allowed_trailers
 from staplesrv.http.http2 import frames
 from staplesrv.http.http2.blocks import encoded
 from staplesrv.http.http2.bodies import HIGH_WATER, Incoming, Outgoing
@@ -19,7 +17,7 @@ from staplesrv.http.http2.patience import SERVED
 from staplesrv.http.http2.response_head import OK, block, final_block, kept_block
 from staplesrv.http.pages import page
 from staplesrv.http.request import Request
-from staplesrv.http.response import Response, checked, declared_length
+from staplesrv.http.response import Response, checked, declared_length, is_silent
 from staplesrv.http.server_fields import SERVER_NAMES
 
 if TYPE_CHECKING:
@@ -223,7 +221,7 @@ class Stream(Exchange):
         body = response.body
         size = len(body)
         sender = self._carrier.sender
-        if not size or is_silent(self.request, status):
+        if not size or is_silent(self.request.method, status):
             sender.put(self._head(head, ended=True))
             self.sent_all()
         elif size <= FRAME_SIZE and sender.take_window(self, size):
@@ -241,7 +239,7 @@ class Stream(Exchange):
             return
         self._check_not_begun()
         head = self._final_block(status, fields)
-        self._silent = is_silent(self.request, status)
+        self._silent = is_silent(self.request.method, status)
         self._left = None if self._silent else declared_length(fields)
         self.status = status
         self._carrier.sender.put(self._head(head))

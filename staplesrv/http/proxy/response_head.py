@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from staplesrv.http.fields import Fields
-from staplesrv.http.response import field_lines, status_line
+from staplesrv.http.response import WITHOUT_CONTENT, field_lines, status_line
 
 HEAD_BYTES = 65_536
 """What an answer's head may have. Twice what clients may send: cookies and policies are written by servers."""
@@ -27,7 +27,6 @@ _SERVERS = frozenset({b"server", b"date"})
 
 _UNREMARKABLE = frozenset({b"close", b"keep-alive", b"upgrade"})
 _FINAL = 200
-_WITHOUT_CONTENT = frozenset({204, 304})
 
 UNTIL_CLOSE = -1
 CHUNKED = -2
@@ -59,7 +58,7 @@ class ResponseHead:
     @cached_property
     def whole_fields(self) -> Fields:
         """The fields as the client gets them: Content-Length too, where there is one and the status has content."""
-        if self.length < 0 or self.status < _FINAL or self.status in _WITHOUT_CONTENT:
+        if self.length < 0 or self.status < _FINAL or self.status in WITHOUT_CONTENT:
             return self.fields
         return (*self.fields, (b"Content-Length", b"%d" % self.length))
 
@@ -84,7 +83,7 @@ class ResponseHead:
         Args:
             method: Of the request.
         """
-        return method != b"HEAD" and self.status >= _FINAL and self.status not in _WITHOUT_CONTENT
+        return method != b"HEAD" and self.status >= _FINAL and self.status not in WITHOUT_CONTENT
 
 
 def parse_head(data: bytes) -> ResponseHead:

@@ -20,14 +20,13 @@ from twisted.web.http_headers import Headers
 
 from staplesrv.http.client_certificate import without_claims
 from staplesrv.http.pages import page, page_with
-from staplesrv.http.response import Response
+from staplesrv.http.response import WITHOUT_CONTENT, Response
 from staplesrv.http.twisted_web.web_transport import address, as_handshake
 
 if TYPE_CHECKING:
     from staplesrv.http.twisted_web.channel import Channel
     from staplesrv.http.twisted_web.quiet_site import QuietSite
 
-_BODILESS = {204, 304}
 _METHODS = {method.value.encode() for method in HTTPMethod}
 
 FIELDS = 10_000
@@ -170,7 +169,7 @@ class WebRequest(server.Request):
             return
         if not isinstance(body, bytes):
             raise TypeError(f"{resrc!r} returned no bytes but {type(body).__name__}")
-        if body or not (self.method == b"HEAD" or self.code in _BODILESS):
+        if body or not (self.method == b"HEAD" or self.code in WITHOUT_CONTENT):
             # Some resources answer HEAD with the length that they know, and no body.
             self.setHeader(b"content-length", b"%d" % len(body))
         self.write(body)
@@ -231,7 +230,7 @@ class WebRequest(server.Request):
             return
         headers = self.responseHeaders
         kind = self.defaultContentType
-        if kind and self.code not in _BODILESS and not headers.hasHeader(b"content-type"):
+        if kind and self.code not in WITHOUT_CONTENT and not headers.hasHeader(b"content-type"):
             length = headers.getRawHeaders(b"content-length")
             if not length or length[0] != b"0":
                 headers.setRawHeaders(b"content-type", [kind])

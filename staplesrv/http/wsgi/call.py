@@ -20,13 +20,12 @@ from twisted.python.threadpool import ThreadPool
 from staplesrv.http.exchange import Exchange
 from staplesrv.http.fields import Fields
 from staplesrv.http.pages import page
-from staplesrv.http.response import BadResponse, Response, checked, declared_length
+from staplesrv.http.response import WITHOUT_CONTENT, BadResponse, Response, checked, declared_length
 from staplesrv.http.wsgi.environ import environ
 
 _CONNECTIONS = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 """PEP 3333: an application sets no hop-by-hop fields. They are the HTTP version's."""
 
-_BODILESS = {204, 304}
 
 Headers: TypeAlias = list[tuple[str, str]]
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
@@ -206,7 +205,7 @@ class Call:
         """Send a whole response, by one word to the reactor."""
         self._complete = True
         rest = tuple(field for field in fields if field[0].lower() != b"content-length")
-        self._tell(self._send, Response(status, rest, b"" if status in _BODILESS else body))
+        self._tell(self._send, Response(status, rest, b"" if status in WITHOUT_CONTENT else body))
 
     def _checked_head(self) -> tuple[int, Fields]:
         if self._head is None:
