@@ -5,11 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
 
-import msgspec
-
-from staplesrv.errors import OperatorError
 from staplesrv.http.proxy.address import BackendAddress
 from staplesrv.http.proxy.settings import ProxySettings
 from staplesrv.http.redirect import Redirect
@@ -27,7 +23,7 @@ from staplesrv.server.configuration.networks import read_networks
 from staplesrv.server.configuration.paths import file_problem, folder_problem
 from staplesrv.server.configuration.place import Place
 from staplesrv.server.configuration.schema import ELSEWHERE, BackendsTable, FilesTable, SiteTable
-from staplesrv.server.configuration.table import read_table
+from staplesrv.server.configuration.table import read_given
 
 _ATTRIBUTE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _TUNNEL = re.compile(
@@ -44,8 +40,6 @@ _BELONGS: Mapping[str, tuple[str, str]] = {
     "protocols": ("tunnel", "the backend"),
 }
 """Keys that say nothing without another one, and what that would name."""
-
-_T = TypeVar("_T")
 
 
 def read_content(table: SiteTable, place: Place, base: Path) -> Content:
@@ -77,23 +71,27 @@ def _folder(table: SiteTable, place: Place, base: Path) -> Folder:
     path = base / table.static
     if wrong := folder_problem(path):
         raise place.path_error("static", path, wrong)
-    here = _inside(place, "files")
-    return Folder(path, _settings(StaticSettings, _given(table.files, FilesTable, here), here))
+    here = place.inside("files")
+    given = read_given(table.files or {}, FilesTable, here, elsewhere=ELSEWHERE)
+    with here.explaining():
+        return Folder(path, StaticSettings(**given))
 
 
 def _backends(table: SiteTable, place: Place, base: Path) -> Backends:
     urls = [table.proxy] if isinstance(table.proxy, str) else table.proxy or []
     if not urls:
         raise place.error("proxy", "is empty", "name a backend, like http://127.0.0.1:8080")
-    addresses = tuple(_settings(lambda: BackendAddress.parse(url), {}, place, "proxy") for url in urls)  # noqa: B023 - called at once
-    here = _inside(place, "backends")
-    given = _given(table.backends, BackendsTable, here)
+    with place.explaining("proxy"):
+        addresses = tuple(map(BackendAddress.parse, urls))
+    here = place.inside("backends")
+    given = read_given(table.backends or {}, BackendsTable, here, elsewhere=ELSEWHERE)
     ca_file = _file(given.pop("ca_file", None), "ca_file", here, base)
     if "trusted" in given:
         given["trusted"] = read_networks(given["trusted"], "trusted", here)
     if "host" in given:
         given["host"] = given["host"].encode()
-    return Backends(addresses, _settings(ProxySettings, given, here), ca_file)
+    with here.explaining():
+        return Backends(addresses, ProxySettings(**given), ca_file)
 
 
 def _resource(table: SiteTable, place: Place, _: Path) -> Resource:
@@ -117,7 +115,8 @@ def _tunnel(table: SiteTable, place: Place, _: Path) -> TunnelEnd:
 
 def _redirect(table: SiteTable, place: Place, _: Path) -> RedirectTo:
     url = table.redirect or ""
-    _settings(lambda: Redirect(url), {}, place, "redirect")
+    with place.explaining("redirect"):
+        Redirect(url)
     return RedirectTo(url)
 
 
@@ -129,26 +128,6 @@ _KINDS: Mapping[str, Callable[[SiteTable, Place, Path], Content]] = {
     "tunnel": _tunnel,
     "redirect": _redirect,
 }
-
-
-def _inside(place: Place, table: str) -> Place:
-    return place.within(f"{place.label}: {table}" if place.label else table)
-
-
-def _given(value: object, kind: type[msgspec.Struct], here: Place) -> dict[str, Any]:
-    """The keys of a table that are there."""
-    if value is None:
-        return {}
-    table = read_table(value, kind, here, elsewhere=ELSEWHERE)
-    return {key: item for key, item in msgspec.structs.asdict(table).items() if item is not None}
-
-
-def _settings(make: Callable[..., _T], given: Mapping[str, Any], here: Place, key: str = "") -> _T:
-    """Make a value that checks itself; its error is told of where the setting stands."""
-    try:
-        return make(**given)
-    except OperatorError as error:
-        raise here.error(error.key or key, error.problem, error.advice) from error
 
 
 def _file(text: str | None, key: str, place: Place, base: Path) -> Path | None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from staplesrv.errors import OperatorError
 from staplesrv.http.limits import Limits
 from staplesrv.server.configuration.place import Place
 from staplesrv.server.configuration.schema import ELSEWHERE, HTTPTable
-from staplesrv.server.configuration.table import read_table
+from staplesrv.server.configuration.table import read_given
 
 
 def read_http(value: object, place: Place) -> Limits:
@@ -22,9 +19,6 @@ def read_http(value: object, place: Place) -> Limits:
         OperatorError: a key is unknown, or its value can't be used.
     """
     here = place.within("[http]")
-    table = read_table(value, HTTPTable, here, elsewhere=ELSEWHERE)
-    given = {key: item for key, item in msgspec.structs.asdict(table).items() if item is not None}
-    try:
+    given = read_given(value, HTTPTable, here, elsewhere=ELSEWHERE)
+    with here.explaining():
         return Limits(**given)
-    except OperatorError as error:
-        raise here.error(error.key, error.problem, error.advice) from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,6 +31,10 @@ class Place:
         """Return the place of a table inside of this one."""
         return replace(self, label=label)
 
+    def inside(self, label: str) -> Place:
+        """Return the place of a table inside of this one, which is named after both."""
+        return self.within(f"{self.label}: {label}" if self.label else label)
+
     def error(self, key: str, problem: str, advice: str) -> OperatorError:
         """Make the error about a key; without a key it is about the table.
 
@@ -45,6 +51,21 @@ class Place:
         if len(text) > _LONG_PATH or not text.isprintable():
             text = ascii(text[:_LONG_PATH])
         return self.error(key, f"{text}: {wrong.problem}", wrong.advice)
+
+    @contextmanager
+    def explaining(self, key: str = "") -> Iterator[None]:
+        """Have the error of a value that checks itself name this place.
+
+        Args:
+            key: What it is about, where the error does not say.
+
+        Raises:
+            OperatorError: the value can't be.
+        """
+        try:
+            yield
+        except OperatorError as error:
+            raise self.error(error.key or key, error.problem, error.advice) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def read_fields(table: Mapping[str, str] | None, place: Place) -> Fields:
     Raises:
         OperatorError: a name or a value can't be sent.
     """
-    here = place.within(f"{place.label}: headers") if place.label else place
+    here = place.inside("headers")
     return tuple(_field(name, value, here) for name, value in (table or {}).items())
 
 

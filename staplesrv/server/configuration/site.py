@@ -67,7 +67,7 @@ class Site:
         for file in self.certificate.staple_file:
             yield self.place, "staple_file", file
         if isinstance(self.content, Folder):
-            settings, here = self.content.settings, self.place.within(f"{self.place.label}: files")
+            settings, here = self.content.settings, self.place.inside("files")
             for key, name in (("fallback", settings.fallback), ("not_found", settings.not_found)):
                 if name and name != StaticSettings().not_found:
                     yield here, key, self.content.path / name.removeprefix("/")
@@ -130,7 +130,8 @@ def _certificate(table: SiteTable, place: Place, base: Path) -> SiteCertificate:
     names = _names(table.names, place)
     responder = _responder(table.responder, place)
     protocols = _protocols(table, place)
-    try:
+    # Numbers of files that don't agree, or keys that don't go together.
+    with place.explaining():
         return SiteCertificate(
             certificate,
             private_key,
@@ -143,9 +144,6 @@ def _certificate(table: SiteTable, place: Place, base: Path) -> SiteCertificate:
             client_ca=client_ca,
             client_auth=table.client_auth,
         )
-    except OperatorError as error:
-        # Numbers of files that don't agree, or keys that don't go together.
-        raise place.error(error.key, error.problem, error.advice) from error
 
 
 def _label(value: object, number: int) -> str:
@@ -205,10 +203,8 @@ def _request_rate(table: SiteTable, place: Place) -> Rate | None:
         raise place.error(
             "request_rate", "does not go with tunnel", "limit handshakes instead: handshake_rate in [limits]"
         )
-    try:
+    with place.explaining():
         return Rate.of(table.request_rate or 0, table.request_burst or 0, where=place.where, kind="request")
-    except OperatorError as error:
-        raise place.error(error.key, error.problem, error.advice) from error
 
 
 def _max_body(size: int | None, place: Place) -> int | None:

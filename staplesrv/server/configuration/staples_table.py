@@ -7,12 +7,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-import msgspec
-
-from staplesrv.errors import OperatorError
 from staplesrv.server.configuration.place import Place
 from staplesrv.server.configuration.schema import ELSEWHERE, StaplesTable
-from staplesrv.server.configuration.table import read_table
+from staplesrv.server.configuration.table import read_given
 from staplesrv.staples.settings import Settings
 
 YEAR = 366 * 86400.0
@@ -37,13 +34,10 @@ def read_settings(value: object, place: Place) -> Settings:
         OperatorError: a key is unknown, or its value can't be used.
     """
     here = place.within("[staples]")
-    table = read_table(value, StaplesTable, here, elsewhere=ELSEWHERE)
-    given = {key: item for key, item in msgspec.structs.asdict(table).items() if item is not None}
+    given = read_given(value, StaplesTable, here, elsewhere=ELSEWHERE)
     settings = {key: _setting(key, item, here) for key, item in given.items()}
-    try:
+    with here.explaining():
         return Settings(**settings)
-    except OperatorError as error:
-        raise here.error(error.key, error.problem, error.advice) from error
 
 
 def _setting(key: str, item: Any, here: Place) -> Any:

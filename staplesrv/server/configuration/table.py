@@ -64,6 +64,14 @@ def read_table(value: object, kind: type[_T], place: Place, *, elsewhere: Mappin
     return kind(**{key: _convert(item, fields[key].type, key, place) for key, item in value.items()})
 
 
+def read_given(
+    value: object, kind: type[msgspec.Struct], place: Place, *, elsewhere: Mapping[str, Misplaced] | None = None
+) -> dict[str, Any]:
+    """Check a table of which everything may be left out, and return what is there; else as `read_table`."""
+    table = read_table(value, kind, place, elsewhere=elsewhere)
+    return {key: item for key, item in msgspec.structs.asdict(table).items() if item is not None}
+
+
 def _unknown(key: str, known: list[str], place: Place, elsewhere: Mapping[str, Misplaced]) -> OperatorError:
     if key in elsewhere:
         return place.error(key, *elsewhere[key])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from staplesrv.errors import OperatorError
 from staplesrv.server.configuration.paths import PathProblem
 from staplesrv.server.configuration.place import CommandLine, Place
 
@@ -19,6 +22,24 @@ def test_an_error_names_file_table_and_key() -> None:
 def test_an_error_about_the_whole_file_has_no_key() -> None:
     """Nothing stands where the key would."""
     assert str(FILE.error("", "is odd", "mend it")) == "staplesrv.toml: is odd; mend it"
+
+
+def test_a_table_of_a_table_is_named_after_both() -> None:
+    """One at the top of the file has its own name alone."""
+    assert FILE.within("site 1").inside("files") == Place("staplesrv.toml", "site 1: files")
+    assert FILE.inside("files") == Place("staplesrv.toml", "files")
+
+
+def test_what_a_value_says_of_itself_gets_the_place() -> None:
+    """With the value's own word for what it is about, or else the key that is given."""
+    for own, said in (
+        ("", "staplesrv.toml: proxy: is odd; mend it"),
+        ("port", "staplesrv.toml: port: is odd; mend it"),
+    ):
+        with pytest.raises(OperatorError) as caught, FILE.explaining("proxy"):
+            raise OperatorError("backend", "is odd", "mend it", key=own)
+        assert str(caught.value) == said
+        assert caught.value.__cause__ is not None
 
 
 def test_an_odd_key_is_quoted_and_cut_short() -> None:
