@@ -7,6 +7,8 @@ import re
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
+from staplesrv import sources
+
 _MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
 _NUMBER_OF_MONTH = {name: number for number, name in enumerate(_MONTHS, 1)}
 _MONTH = b"(?P<month>" + b"|".join(_MONTHS) + b")"
@@ -28,7 +30,7 @@ def format_date(seconds: float) -> bytes:
     Args:
         seconds: Since the epoch, in the years 1 to 9999.
     """
-    return format_datetime(datetime.fromtimestamp(seconds // 1, UTC), usegmt=True).encode()
+    return format_datetime(sources.utc(seconds // 1), usegmt=True).encode()
 
 
 def parse_date(text: bytes, now: float) -> int | None:
@@ -60,6 +62,6 @@ def parse_date(text: bytes, now: float) -> int | None:
 
 def _full_year(year: int, now: float) -> int:
     # RFC 9110 §5.6.7: more than 50 years in the future means the past.
-    this = datetime.fromtimestamp(now, UTC).year
+    this = sources.utc(now).year
     full = this - this % 100 + year
     return full - 100 if full > this + 50 else full

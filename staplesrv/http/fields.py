@@ -11,7 +11,10 @@ Field: TypeAlias = tuple[bytes, bytes]
 
 Fields: TypeAlias = tuple[Field, ...]
 
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+"""The pattern of RFC 9110 §5.6.2, for methods, names and codings."""
+
+_TOKEN = re.compile(TOKEN)
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 

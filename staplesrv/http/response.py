@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from http import HTTPStatus
 
-from staplesrv.http.fields import Field, Fields, is_token, is_value
+from staplesrv.http.fields import Fields, is_token, is_value
 
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus} | {
     # As RFC 9110 has them; Python before 3.13 still has their older names.
@@ -65,12 +65,10 @@ class Response:
     @property
     def whole_fields(self) -> Fields:
         """The fields, Content-Length included."""
-        return (*self.fields, *self._length_field)
-
-    @property
-    def _length_field(self) -> tuple[Field, ...]:
         # RFC 9110 §8.6: never with 204; with 304 it would be the length of what is not sent.
-        return () if self.status in WITHOUT_CONTENT else ((b"Content-Length", b"%d" % self.length),)
+        if self.status in WITHOUT_CONTENT:
+            return self.fields
+        return (*self.fields, (b"Content-Length", b"%d" % self.length))
 
 
 def status_line(status: int) -> bytes:

@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 from staplesrv.http.exchange import Connection
 from staplesrv.http.proxy_protocol import ALPN, AUTHORITY, SSL, ProxyHeader, build, ssl_value
-from staplesrv.http.write_now import write_now
+from staplesrv.http.write_now import has_own, write_now
 from staplesrv.no_connection import in_words
 
 CONNECT_SECONDS = 5.0
@@ -178,8 +178,7 @@ class End(Protocol):
         self._wrote_all = True
         transport = self.transport
         transport.unregisterProducer()
-        # Of the class: Twisted's own TLS, which has none, hands down that of the TCP connection below it.
-        if self._read_all or not hasattr(type(transport), "loseWriteConnection"):
+        if self._read_all or not has_own(transport, "loseWriteConnection"):
             transport.loseConnection()
         else:
             transport.loseWriteConnection()

@@ -8,7 +8,7 @@ from staplesrv.http.client_certificate import ClientCertificate
 from staplesrv.http.exchange import Application, Exchange, Handler
 from staplesrv.http.fields import Fields
 from staplesrv.http.request import Request
-from staplesrv.http.response import Response, checked
+from staplesrv.http.response import Response, checked, is_silent
 
 
 @dataclass
@@ -79,8 +79,7 @@ class FakeExchange(Exchange):
 
     def send(self, response: Response) -> None:
         """As the interface says."""
-        self.start(response.status, response.fields)
-        self.told.fields += tuple(response._length_field)
+        self.start(response.status, response.whole_fields)
         self.write(response.body)
         self.finish()
 
@@ -93,7 +92,7 @@ class FakeExchange(Exchange):
     def write(self, data: bytes) -> None:
         """As the interface says."""
         assert self.status and not self.told.finished  # noqa: PT018
-        if self.request.method != b"HEAD" and self.status not in {204, 304}:
+        if not is_silent(self.request.method, self.status):
             self.sent += len(data)
             self.told.body += data
 

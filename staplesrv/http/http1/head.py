@@ -13,7 +13,7 @@ from typing import NamedTuple
 import httptools
 
 from staplesrv.http import authority
-from staplesrv.http.fields import Field, Fields, members, values
+from staplesrv.http.fields import TOKEN, Field, Fields, members, values
 from staplesrv.http.http1.refusal import Refusal
 from staplesrv.http.request import Request
 from staplesrv.http.target import Target, read_target
@@ -25,7 +25,7 @@ VERSION_NOT_SUPPORTED = 505
 TOO_MANY_FIELDS = 431
 
 # RFC 9112 §3: single spaces, and nothing else between the parts.
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([^\x00-\x20\x7f-\xff]+) HTTP/([0-9]\.[0-9])\r\n")
+_REQUEST_LINE = re.compile(b"(" + TOKEN + rb") ([^\x00-\x20\x7f-\xff]+) HTTP/([0-9]\.[0-9])\r\n")
 # Eighteen digits are more than any body has, and fit into every reader's integers.
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
@@ -37,12 +37,10 @@ class Head(NamedTuple):
 
     Args:
         request: The request.
-        chunked: Its body is chunked.
         keep: The client would use the connection again.
     """
 
     request: Request
-    chunked: bool
     keep: bool
 
 
@@ -108,7 +106,7 @@ def read_head(head: bytes, most_fields: int) -> Head:
         next(iter(said.members(b"upgrade")), b"") if newer and length == 0 and b"upgrade" in connection else b"",
         newer and length != 0 and _expects_continue(said),
     )
-    return Head(request, length is None, keep)
+    return Head(request, keep)
 
 
 class _Said:

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-from staplesrv.http.write_now import write_now
+from staplesrv.http.write_now import has_own, write_now
 
 UNPROVEN = 65_536
 """Bytes that are written to the transport before it is asked, by registering as its producer, whether it keeps up."""
@@ -61,9 +61,7 @@ class Outlet:
 
     def close_direction(self) -> bool:
         """Close our direction alone, where the transport can do so; tell whether it can."""
-        # Asked of the class: Twisted's TLS over another transport hands what it does not know to the TCP below, where
-        # it would cut the records that are still to be sent.
-        if not hasattr(type(self._transport), "loseWriteConnection"):
+        if not has_own(self._transport, "loseWriteConnection"):
             return False
         self._release()
         self._transport.loseWriteConnection()
@@ -77,7 +75,7 @@ class Outlet:
     def break_off(self) -> None:
         """End the connection when all is sent, and out of order where the transport can do that."""
         self._release()
-        if hasattr(type(self._transport), "breakConnection"):
+        if has_own(self._transport, "breakConnection"):
             self._transport.breakConnection()
         else:
             self._transport.loseConnection()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from staplesrv.http.fields import TOKEN
+
 SUFFIXES = {b"": b"", b"br": b".br", b"zstd": b".zst", b"gzip": b".gz"}
 """What a content coding adds to the file's name; the file itself has no coding."""
 
@@ -12,7 +14,7 @@ _PREFERRED = (b"br", b"zstd", b"gzip")
 """The smallest first."""
 
 _MEMBER = re.compile(
-    rb"(?P<coding>\*|[!#$%&'*+\-.^_`|~0-9A-Za-z]+)"
+    rb"(?P<coding>\*|" + TOKEN + rb")"
     rb"(?:[ \t]*;[ \t]*q=(?P<weight>0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?",
     re.IGNORECASE,
 )

@@ -76,7 +76,7 @@ class Transfer:
             return
         if piece is not None:
             self._exchange.write(piece)
-        elif self._pieces is not None:
+        else:
             self._close()
             self._exchange.finish()
 
