@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from site_folder import SiteFolder, open_descriptors
+from site_folder import SiteFolder
 from wire import Wire
+
+pytestmark = pytest.mark.usefixtures("no_descriptor_left")
 
 GET = b"GET /%s HTTP/1.1\r\nHost: example.org\r\n%s\r\n"
 LARGE = 3_000_000
-
-
-@pytest.fixture(autouse=True)
-def _no_descriptor_left() -> Iterator[None]:
-    """However a connection ends, its files are closed."""
-    before = open_descriptors()
-    yield
-    assert open_descriptors() == before
 
 
 @pytest.fixture

@@ -14,17 +14,11 @@ from site_folder import SiteFolder, open_descriptors
 
 from staplesrv.http.fields import Fields
 
+pytestmark = pytest.mark.usefixtures("no_descriptor_left")
+
 LARGE = 200_000
 LARGE_FILE: Fields = (*GET[:2], (b":path", b"/large.bin"), GET[3])
 STREAMS = range(1, 256, 2)
-
-
-@pytest.fixture(autouse=True)
-def _no_descriptor_left() -> Iterator[None]:
-    """However streams end, their files are closed."""
-    before = open_descriptors()
-    yield
-    assert open_descriptors() == before
 
 
 @pytest.fixture

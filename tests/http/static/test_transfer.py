@@ -8,20 +8,14 @@ from pathlib import Path
 
 import pytest
 from fake_exchange import FakeExchange, request
-from site_folder import SiteFolder, open_descriptors
+from site_folder import SiteFolder
 
 from staplesrv.http.static.transfer import Transfer
 
+pytestmark = pytest.mark.usefixtures("no_descriptor_left")
+
 PIECE = 256 * 1024
 SIZE = 5 * PIECE + 17
-
-
-@pytest.fixture(autouse=True)
-def _no_descriptor_left() -> Iterator[None]:
-    """However a transfer ends, its file is closed."""
-    before = open_descriptors()
-    yield
-    assert open_descriptors() == before
 
 
 @pytest.fixture

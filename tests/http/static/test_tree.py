@@ -6,17 +6,18 @@ import errno
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from site_folder import SiteFolder, open_descriptors
+from site_folder import SiteFolder
 from twisted.logger import capturedLogs
 
 from staplesrv.http.static.settings import StaticSettings
 from staplesrv.http.static.tree import Tree
+
+pytestmark = pytest.mark.usefixtures("no_descriptor_left")
 
 SECRET = b"never to be seen"
 
@@ -31,14 +32,6 @@ def folder(tmp_path: Path) -> SiteFolder:
     made.write("a.txt", "a")
     made.write("docs/b.txt", "b")
     return made
-
-
-@pytest.fixture(autouse=True)
-def _no_descriptor_left() -> Iterator[None]:
-    """Whatever happens, what was opened is closed."""
-    before = open_descriptors()
-    yield
-    assert open_descriptors() == before
 
 
 @pytest.mark.parametrize(
