@@ -19,7 +19,7 @@ PYTHON = $(shell for python in $(CANDIDATES); do \
 
 help:
 	@echo "make demo   serve https://localhost:$(PORT)/ with a throw-away CA until Ctrl-C"
-	@echo "make test   the whole suite, under 5 minutes"
+	@echo "make test   the whole suite, some 5 minutes"
 	@echo "make soak   the long tests"
 	@echo "make lint   ruff and mypy"
 	@echo "make clean  remove $(VENV) and what tools left behind"

@@ -28,21 +28,17 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import platform
-import shlex
-import shutil
 import statistics
 import sys
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
-from OpenSSL import SSL
 from servers import LARGE, PEERS, SITES, SMALL, Place, Server, backend
 
-from bench.measured import nginx, profiled
+from bench.measured import profiled
+from bench.measured.command_line import is_there, parser_of, versions
 from bench.measured.processes import Core
 from bench.measured.rounds import Seen, Work
 
@@ -149,46 +145,27 @@ def main() -> None:
             return
         print(facts(place))
         seen = measure(place, server_core, port, chosen.servers, works, rounds=chosen.rounds)
-    missed = seen.show()
-    print(f"\nOthers had {server_core.others:.0%} of the servers' core meanwhile; a fair run has a quiet one.")
-    sys.exit(missed)
+    sys.exit(seen.show(server_core))
 
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--only", type=_listed, default=list(dict.fromkeys(work.kind for work in WORKS)))
-    parser.add_argument("--servers", type=_listed, help=",".join(PEERS))
-    for name in ("nginx", "caddy", "node"):
+    parser = parser_of(__doc__, WORKS, list(PEERS), rounds=9)
+    for name in ("caddy", "node"):
         parser.add_argument(f"--{name}", default=name, help="the command that runs it")
-    parser.add_argument("--folder", type=Path, help="for certificates and files; a temporary one when left out")
-    parser.add_argument("--profile", type=Path, help="where the profile of staplesrv goes, for pstats")
     chosen = parser.parse_args()
     for needed in (chosen.nginx, "h2load"):
-        if not _is_there(needed):
+        if not is_there(needed):
             parser.error(f"{needed}: not found")
     if chosen.servers is None:
         optional = {"caddy": chosen.caddy, "node": chosen.node}
-        chosen.servers = [name for name in PEERS if name not in optional or _is_there(optional[name])]
+        chosen.servers = [name for name in PEERS if name not in optional or is_there(optional[name])]
     return chosen
-
-
-def _listed(text: str) -> list[str]:
-    return text.split(",")
-
-
-def _is_there(command: str) -> bool:
-    return shutil.which(shlex.split(command)[0]) is not None
 
 
 def facts(place: Place) -> str:
     """Say what is measured with what."""
-    return (
-        f"ECDSA P-256, X25519, TLS_AES_128_GCM_SHA256; {nginx.version(place.nginx)};\n"
-        f"Python {platform.python_version()}, Twisted {version('twisted')}, pyOpenSSL {version('pyopenssl')}, "
-        f"{SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode()}\n"
-    )
+    return f"ECDSA P-256, X25519, TLS_AES_128_GCM_SHA256; {versions(place.nginx)}"
 
 
 def measure(

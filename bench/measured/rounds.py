@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from bench.measured.processes import Core
+
 S = TypeVar("S")
 OURS = "staplesrv"
 
@@ -67,8 +69,12 @@ class Seen(Generic[S]):
                     if cost is not None:
                         self.costs.setdefault((work, name), []).append(cost)
 
-    def show(self) -> bool:
-        """Print the table; return whether a ratio of ours misses its limit."""
+    def show(self, core: Core) -> bool:
+        """Print the table, and how fair it is; return whether a ratio of ours misses its limit.
+
+        Args:
+            core: The servers'.
+        """
         missed = False
         print(f"{'':31}{self.names[0]:>10}" + "".join(f"{name:>25}" for name in self.names[1:]) + f"{'to reach':>10}")
         for work in dict.fromkeys(work for work, _name in self.costs):
@@ -79,6 +85,7 @@ class Seen(Generic[S]):
                 if values and name == OURS:
                     missed |= self._misses(work, values)
             print(line + (f"{'-':>10}" if work.limit is None else f"{work.limit:>10.2f}"), flush=True)
+        print(f"\nOthers had {core.others:.0%} of the servers' core meanwhile; a fair run has a quiet one.")
         return missed
 
     def _misses(self, work: Work[S], values: Sequence[float]) -> bool:

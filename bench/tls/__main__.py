@@ -23,22 +23,18 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import platform
 import resource
-import shlex
-import shutil
 import sys
 import tempfile
 from contextlib import ExitStack
-from importlib.metadata import version
 from pathlib import Path
 
 import in_memory
 from load import H2Load, Load
-from OpenSSL import SSL
 from servers import LARGE, Place, Server
 
-from bench.measured import nginx, profiled
+from bench.measured import profiled
+from bench.measured.command_line import is_there, parser_of, versions
 from bench.measured.processes import Core, private_kib
 from bench.measured.rounds import Seen, Work
 
@@ -112,33 +108,21 @@ def main() -> None:
         works = [work for work in WORKS if work.kind in chosen.only]
         kind = {"python": Load, "h2load": H2Load}[chosen.load]
         seen = measure(place, server_core, kind, chosen.servers, works, rounds=chosen.rounds)
-    missed = seen.show()
-    print(f"\nOthers had {server_core.others:.0%} of the servers' core meanwhile; a fair run has a quiet one.")
-    sys.exit(missed)
+    sys.exit(seen.show(server_core))
 
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--only", type=_listed, default=list(dict.fromkeys(work.kind for work in WORKS)))
-    parser.add_argument("--servers", type=_listed, help=",".join(SERVERS))
+    parser = parser_of(__doc__, WORKS, SERVERS, rounds=15)
     parser.add_argument("--load", choices=["python", "h2load"], default="python")
-    parser.add_argument("--nginx", default="nginx", help="the command that runs it")
-    parser.add_argument("--folder", type=Path, help="for certificates and bodies; a temporary one when left out")
     parser.add_argument("--suite", default="TLS_AES_128_GCM_SHA256", help="all that clients offer")
-    parser.add_argument("--profile", type=Path, help="where the profile goes, for pstats")
     parser.add_argument("--in-memory", action="store_true")
     chosen = parser.parse_args()
     if chosen.servers is None:
         chosen.servers = ["staplesrv"] if chosen.profile else list(SERVERS)
-    if not (chosen.profile or chosen.in_memory) and shutil.which(shlex.split(chosen.nginx)[0]) is None:
+    if not (chosen.profile or chosen.in_memory) and not is_there(chosen.nginx):
         parser.error(f"{chosen.nginx}: not found; say where nginx is with --nginx")
     return chosen
-
-
-def _listed(text: str) -> list[str]:
-    return text.split(",")
 
 
 def measure(
@@ -176,9 +160,7 @@ def facts(place: Place, server: Server) -> str:
     group = connection.get_group_name()
     return (
         f"ECDSA P-256, chain of two, {group}, {connection.get_cipher_name()}, "
-        f"a staple of {len(place.files['staple'].read_bytes())} bytes; {nginx.version(place.nginx)};\n"
-        f"Python {platform.python_version()}, Twisted {version('twisted')}, pyOpenSSL {version('pyopenssl')}, "
-        f"{SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode()}\n"
+        f"a staple of {len(place.files['staple'].read_bytes())} bytes; {versions(place.nginx)}"
     )
 
 

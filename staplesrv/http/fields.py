@@ -11,6 +11,10 @@ Field: TypeAlias = tuple[bytes, bytes]
 
 Fields: TypeAlias = tuple[Field, ...]
 
+OF_CONNECTIONS = frozenset((b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"))
+"""Names of fields about a connection of HTTP/1.1. No message of HTTP/2 has them (RFC 9113 §8.2.2), none is passed on
+(RFC 9110 §7.6.1)."""
+
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 """The pattern of RFC 9110 §5.6.2, for methods, names and codings."""
 

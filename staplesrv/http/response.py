@@ -24,7 +24,39 @@ class BadResponse(ValueError):
     """A header field that can't be sent: an application's fault, and the way responses are split by attackers."""
 
 
-class Response:
+class Sendable:
+    """What the HTTP versions make of a response's status and fields: once, when it is first asked for.
+
+    Attributes:
+        status: From 100 on.
+        fields: In order, in any case.
+    """
+
+    status: int
+    fields: Fields
+
+    @property
+    def whole_fields(self) -> Fields:
+        """The fields, Content-Length included."""
+        raise NotImplementedError
+
+    @cached_property
+    def lines(self) -> bytes:
+        """The status line and the fields as HTTP/1.1 sends them, Content-Length included; no empty line."""
+        return status_line(self.status) + field_lines(self.whole_fields)
+
+    @cached_property
+    def lower_fields(self) -> Fields:
+        """The fields as HTTP/2 sends them, Content-Length included; without `:status`."""
+        return tuple((name.lower(), value) for name, value in self.whole_fields)
+
+    @cached_property
+    def names(self) -> frozenset[bytes]:
+        """The names of its fields, in lower case."""
+        return frozenset(name.lower() for name, _ in self.fields)
+
+
+class Response(Sendable):
     """A final response whose body is known. Immutable; what each HTTP version makes of it is kept with it.
 
     Args:
@@ -46,21 +78,6 @@ class Response:
         self.fields: Fields = fields
         self.length = len(body) if length is None else length
         self.http2_block = b""  # made by HTTP/2 when it is first asked for
-
-    @cached_property
-    def lines(self) -> bytes:
-        """The status line and the fields as HTTP/1.1 sends them, Content-Length included; no empty line."""
-        return status_line(self.status) + field_lines(self.whole_fields)
-
-    @cached_property
-    def lower_fields(self) -> Fields:
-        """The fields as HTTP/2 sends them, Content-Length included; without `:status`."""
-        return tuple((name.lower(), value) for name, value in self.whole_fields)
-
-    @cached_property
-    def names(self) -> frozenset[bytes]:
-        """The names of its fields, in lower case."""
-        return frozenset(name.lower() for name, _ in self.fields)
 
     @property
     def whole_fields(self) -> Fields:

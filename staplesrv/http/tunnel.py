@@ -130,18 +130,19 @@ class End(Protocol):
 
     Attributes:
         other: The other end; None before there is one, and after.
+        send: Sends what came in at the other end.
     """
 
     transport: Any
     other: End | None = None
-    _send: Callable[[bytes], None]
+    send: Callable[[bytes], None]
     _read_all = False
     _wrote_all = False
 
     def connectionMade(self) -> None:
         """Get to know the transport."""
         transport = self.transport
-        self._send = write_now(transport)
+        self.send = write_now(transport)
         for option in ("setTcpNoDelay", "setTcpKeepAlive"):
             # A peer that vanished without a word is found out in the end. UNIX sockets have neither.
             if hasattr(transport, option):
@@ -152,15 +153,11 @@ class End(Protocol):
         self.other = other
         self.transport.registerProducer(other.transport, True)
 
-    def send(self, data: bytes) -> None:
-        """Send what came in at the other end."""
-        self._send(data)
-
     def dataReceived(self, data: bytes) -> None:
         """Pass on what comes in."""
         other = self.other
         if other is not None:
-            other._send(data)  # noqa: SLF001 - of the same class, and each call counts
+            other.send(data)
 
     def readConnectionLost(self) -> None:
         """Nothing more comes in; the other direction goes on."""

@@ -10,8 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
+
+from staplesrv.server.adopted_socket import adopt
 
 VARIABLE = "STAPLESRV_UPGRADE"
 """JSON: the descriptors of the way to the old process, of what ends with it, and of sockets by their endpoints."""
@@ -63,8 +65,7 @@ class Inheritance:
             return
         way, life = old
         with way, life:
-            life.setblocking(False)
-            reactor.adoptStreamConnection(life.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: _Life(alone)))
+            adopt(reactor, life, _Life(alone))
             # The old process may be gone by now; it has nobody else then.
             with suppress(OSError):
                 way.sendall(b"%d\n" % os.getpid())

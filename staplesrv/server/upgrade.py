@@ -12,10 +12,11 @@ from typing import Any
 
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.protocol import Factory, ProcessProtocol, Protocol, connectionDone
+from twisted.internet.protocol import ProcessProtocol, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from staplesrv.server.adopted_socket import adopt
 from staplesrv.server.inheritance import VARIABLE
 
 PATIENCE = 120.0
@@ -77,9 +78,7 @@ class Upgrade:
                 descriptors.update(zip(numbers, (one.fileno() for one in given), strict=True))
             said = json.dumps({"way": _FIRST, "life": _FIRST + 1, "sockets": sockets})
             _log.info("upgrade: starting {command}", command=" ".join(self._command))
-            ours.setblocking(False)
-            way = _Way(self._served, self._failed)
-            self._reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: way))
+            adopt(self._reactor, ours, _Way(self._served, self._failed))
             self._process = self._reactor.spawnProcess(
                 ProcessProtocol(),
                 self._command[0],

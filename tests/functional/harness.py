@@ -308,6 +308,15 @@ def forget_peak(pid: int) -> None:
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
+@contextmanager
+def little_growth(pid: int, most: int) -> Iterator[None]:
+    """See that a process never grows by so many KiB meanwhile."""
+    forget_peak(pid)
+    before = resident_kib(pid)
+    yield
+    assert resident_kib(pid, "VmHWM") - before < most
+
+
 def descriptors(pid: int) -> int:
     """How many file descriptors a process has open."""
     return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - a name that vanishes meanwhile is no matter

@@ -12,13 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from functional.harness import MIB, TLS13, Pki, Talk, digest, forget_peak, resident_kib, wait_until, write_large
+from functional.harness import MIB, TLS13, Pki, Talk, digest, wait_until, write_large
 from functional.http_backend import BLOCK
 from functional.http_server import VERSIONS, HTTPServer, curl_command, http_backend, http_server, site_table
 
 SIZE = int(os.environ.get("STAPLESRV_TRANSFER_MIB", "128")) * MIB
-GROWTH = 32 * 1024
-"""What the server may grow by meanwhile, in KiB."""
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +37,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HTTPServer]:
             running.program.stop()
             assert "Traceback" not in running.program.output()
     pki.close()
-
-
-@pytest.fixture
-def small(server: HTTPServer) -> Iterator[HTTPServer]:
-    """The server, which has not grown by much after the test, nor ever meanwhile."""
-    forget_peak(server.program.pid)
-    before = resident_kib(server.program.pid)
-    yield server
-    assert resident_kib(server.program.pid, "VmHWM") - before < GROWTH
 
 
 @pytest.mark.parametrize("version", VERSIONS)

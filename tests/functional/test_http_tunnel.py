@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from functional.harness import MIB, Pki, SiteFiles, forget_peak, free_port, is_listening, resident_kib, wait_until
+from functional.harness import MIB, Pki, SiteFiles, free_port, is_listening, wait_until
 from functional.http_server import HTTPServer, http_server, site_table
 from OpenSSL import SSL
 
@@ -17,8 +17,6 @@ from staplesrv.http.proxy_protocol import ALPN, AUTHORITY, ProxyHeader, build, p
 from staplesrv.http.proxy_protocol import SSL as TLS_FACTS
 
 SIZE = 256 * MIB
-GROWTH = 32 * 1024
-"""What the server may grow by over slow readers, in KiB."""
 
 
 class Backend:
@@ -233,15 +231,6 @@ def test_sites_with_http_beside_it(server: HTTPServer) -> None:
     """They answer as ever; who asks them for a tunnel's name is sent to a connection of its own."""
     assert server.curl("/", name="page.test", version="2").body == b"a page"
     assert server.curl("/", "-H", "Host: raw.test", name="page.test").status == 421
-
-
-@pytest.fixture
-def small(server: HTTPServer) -> Iterator[HTTPServer]:
-    """The server, which never grows by much during the test."""
-    forget_peak(server.program.pid)
-    before = resident_kib(server.program.pid)
-    yield server
-    assert resident_kib(server.program.pid, "VmHWM") - before < GROWTH
 
 
 def test_a_slow_client_holds_the_backend_back(small: HTTPServer, backends: dict[str, Backend]) -> None:

@@ -10,7 +10,7 @@ from threading import Thread
 from typing import Any, TypeVar
 
 import pytest
-from functional.harness import MIB, Pki, forget_peak, resident_kib, wait_until
+from functional.harness import MIB, Pki, wait_until
 from functional.http_server import HTTPServer, http_server, site_table
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -19,8 +19,6 @@ from websockets.sync.server import Server, ServerConnection, serve
 T = TypeVar("T")
 
 NAME = "ws.test"
-GROWTH = 32 * 1024
-"""What the server may grow by over slow readers, in KiB."""
 MESSAGES = 128
 """Of a MiB each; the kernel and the library at the end take some 50 of them before anybody has read one."""
 
@@ -209,15 +207,6 @@ def test_a_client_that_vanishes_is_gone_for_the_backend_too(server: HTTPServer, 
     talk(server, vanish)
     wait_until(lambda: len(backend.closed) > before, "the end")
     assert backend.closed[-1][0] == 1006
-
-
-@pytest.fixture
-def small(server: HTTPServer) -> Iterator[HTTPServer]:
-    """The server, which never grows by much during the test."""
-    forget_peak(server.program.pid)
-    before = resident_kib(server.program.pid)
-    yield server
-    assert resident_kib(server.program.pid, "VmHWM") - before < GROWTH
 
 
 def test_a_slow_client_holds_the_backend_back(small: HTTPServer, backend: Backend) -> None:

@@ -125,6 +125,8 @@ class DemoTests(TestCase):
         demo._looking.stop()
         demo._out = out
         demo._started([("127.0.0.1", 1)])
+        visited = await visit(self.port(demo))
+        assert b"This page came with a staple" in visited.answer
 
     def test_a_port_in_use_is_one_line(self) -> None:
         """And leaves no files."""

@@ -14,9 +14,7 @@ from hpack.table import HeaderTable
 
 from staplesrv.http.fields import Field, Fields
 from staplesrv.http.http2.frames import Code, ConnectionFault
-
-TABLE_SIZE = 4_096
-"""Bytes of the dynamic table at most: what SETTINGS_HEADER_TABLE_SIZE is where nobody says otherwise."""
+from staplesrv.http.http2.settings import DEFAULT_TABLE
 
 _ENTRY = 32  # beside name and value: RFC 7541 §4.1
 _STATIC: tuple[Field, ...] = ((b"", b""), *HeaderTable.STATIC_TABLE)
@@ -51,7 +49,7 @@ class Decoder:
         self._most = most
         self._entries: list[Field] = []  # the newest is the last
         self._size = 0
-        self._table_size = TABLE_SIZE
+        self._table_size = DEFAULT_TABLE
         self.changed = False
 
     def read(self, block: bytes) -> Fields:
@@ -117,7 +115,7 @@ class Decoder:
 
     def _resize(self, block: bytes, at: int) -> int:
         size, at = _number(block, at, 0x1F)
-        if size > TABLE_SIZE:
+        if size > DEFAULT_TABLE:  # we announce no other
             raise ConnectionFault(Code.COMPRESSION_ERROR)
         self.changed = True
         self._table_size = size

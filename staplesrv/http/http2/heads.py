@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from staplesrv.http.authority import split
-from staplesrv.http.fields import Field, Fields, allowed_trailers, combined, is_token
+from staplesrv.http.fields import OF_CONNECTIONS, Field, Fields, allowed_trailers, combined, is_token, values
 from staplesrv.http.http2.frames import Code, StreamFault
 from staplesrv.http.request import Request
 from staplesrv.http.target import is_origin_form
@@ -23,9 +23,6 @@ EXPECTATION_FAILED = 417
 NOT_IMPLEMENTED = 501
 
 _PSEUDO = frozenset((b":method", b":scheme", b":authority", b":path", b":protocol"))
-
-OF_CONNECTIONS = frozenset((b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"))
-"""Fields about a connection of HTTP/1.1, which are in no message of HTTP/2: RFC 9113 §8.2.2."""
 
 _LONGEST_LENGTH = 18
 """Digits: an exabyte less one."""
@@ -131,7 +128,7 @@ def _check_pseudo(pseudo: dict[bytes, bytes], method: bytes) -> None:
 
 
 def _authority(pseudo: dict[bytes, bytes], fields: Fields) -> bytes:
-    hosts = [value for name, value in fields if name == b"host"]
+    hosts = values(fields, b"host")
     named = pseudo.get(b":authority")
     if named is not None:
         hosts.append(named)
@@ -145,7 +142,7 @@ def _authority(pseudo: dict[bytes, bytes], fields: Fields) -> bytes:
 
 def _joined(fields: Fields) -> list[Field]:
     """Return fields without Host, and with the pieces of Cookie put together: RFC 9113 §8.2.3."""
-    cookies = [value for name, value in fields if name == b"cookie"]
+    cookies = values(fields, b"cookie")
     if len(cookies) <= 1:
         return [field for field in fields if field[0] != b"host"]
     rest = [field for field in fields if field[0] not in {b"host", b"cookie"}]
@@ -163,7 +160,7 @@ def _expects_continue(fields: Fields) -> bool:
 
 
 def _content_length(fields: Fields, *, ended: bool) -> int | None:
-    lengths = [value for name, value in fields if name == b"content-length"]
+    lengths = values(fields, b"content-length")
     if not lengths:
         return 0 if ended else None
     if len(lengths) > 1 or not lengths[0].isdigit() or len(lengths[0]) > _LONGEST_LENGTH:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from staplesrv.http.exchange import FieldLines
-from staplesrv.http.fields import Field, Fields
+from staplesrv.http.fields import OF_CONNECTIONS, Field, Fields
 from staplesrv.http.http2.blocks import encoded, status_block
-from staplesrv.http.http2.heads import OF_CONNECTIONS
 from staplesrv.http.response import Response, checked
 
 OK = 200

@@ -18,6 +18,8 @@ ENABLE_CONNECT_PROTOCOL = 8
 
 DEFAULT_WINDOW = 65_535
 DEFAULT_TABLE = 4_096
+"""Bytes of a dynamic table at most, where nobody says otherwise: either side's."""
+
 _LARGEST_FRAME = 2**24 - 1
 
 _SETTING = Struct(">HL")

@@ -22,8 +22,8 @@ from zope.interface import implementer
 from staplesrv.http.http1.bodies import Body, Endless
 from staplesrv.http.http1.outlet import Outlet
 from staplesrv.http.proxy.answer import content
-from staplesrv.http.proxy.response_head import BadAnswer, ResponseHead
-from staplesrv.http.proxy.response_heads import FINAL, ResponseHeads
+from staplesrv.http.proxy.response_head import FINAL, BadAnswer, ResponseHead
+from staplesrv.http.proxy.response_heads import ResponseHeads
 from staplesrv.http.proxy.taker import Broken, Taker
 
 _SWITCHING = 101

@@ -17,7 +17,7 @@ from staplesrv.http.proxy.forwarded import is_trusted, told, told_on
 from staplesrv.http.proxy.relay import Relay
 from staplesrv.http.proxy.request_head import BadRequest, request_head
 from staplesrv.http.proxy.settings import ProxySettings
-from staplesrv.http.proxy.websocket import new_key
+from staplesrv.http.websocket import new_key
 from staplesrv.sources import RandomBytes
 from staplesrv.sources import random_bytes as our_random_bytes
 

@@ -24,7 +24,7 @@ from staplesrv.http.proxy.connection import BackendConnection
 from staplesrv.http.proxy.outgoing import Outgoing
 from staplesrv.http.proxy.response_head import BadAnswer, ResponseHead
 from staplesrv.http.proxy.taker import Broken
-from staplesrv.http.proxy.websocket import accepts, without_accept
+from staplesrv.http.websocket import accepts, without_accept
 
 _CONTINUE = 100
 

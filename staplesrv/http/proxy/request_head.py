@@ -15,13 +15,14 @@ from collections.abc import Collection
 from functools import lru_cache
 
 from staplesrv.http.client_certificate import claims_one
-from staplesrv.http.fields import Fields, is_token, is_value, members
+from staplesrv.http.fields import OF_CONNECTIONS, TOKEN, Fields, is_token, is_value, members
 from staplesrv.http.request import Request
 
 _OURS = frozenset(
     {
-        # RFC 9110 §7.6.1: about the client's connection.
-        *(b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade"),
+        # About the client's connection.
+        *OF_CONNECTIONS,
+        b"te",
         # Framing and routing. HTTP2-Settings goes with h2c alone.
         *(b"content-length", b"host", b"expect", b"http2-settings"),
         # Who asks.
@@ -36,7 +37,7 @@ _IN_HEADS_ALONE = frozenset(
 _UNREMARKABLE = frozenset({b"close", b"keep-alive", b"upgrade", b"te", b"http2-settings"})
 """What Connection says most of the time, none of which is passed on anyway."""
 
-_START = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [!-~]+ HTTP/1\.1")
+_START = re.compile(TOKEN + rb" [!-~]+ HTTP/1\.1")
 
 TELL_NO_LENGTH = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"DELETE"})
 """Methods for which no content is said by saying nothing: RFC 9110 §8.6."""

@@ -6,27 +6,27 @@ import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from staplesrv.http.fields import Fields
-from staplesrv.http.response import WITHOUT_CONTENT, field_lines, status_line
+from staplesrv.http.fields import OF_CONNECTIONS, TOKEN, Fields
+from staplesrv.http.response import WITHOUT_CONTENT, Sendable, is_silent
 
 HEAD_BYTES = 65_536
 """What an answer's head may have. Twice what clients may send: cookies and policies are written by servers."""
 
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
-_FIELD = re.compile(rb"(?m)^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)\r\n")
+_FIELD = re.compile(b"(?m)^(" + TOKEN + rb"):([\t\x20-\x7e\x80-\xff]*)\r\n")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
 _REMEMBERED_BYTES = 2048
 """Heads that are no longer than this are remembered: 512 of them, with what is made of them 4 MiB at most."""
 
-_CONNECTIONS_OWN = frozenset(
-    {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te", b"content-length"}
-)
+_CONNECTIONS_OWN = OF_CONNECTIONS | {b"te", b"content-length"}
 _SERVERS = frozenset({b"server", b"date"})
 """Written anew by the server, as nginx does: what a backend runs is nobody's business."""
 
 _UNREMARKABLE = frozenset({b"close", b"keep-alive", b"upgrade"})
-_FINAL = 200
+
+FINAL = 200
+"""The first status of a final answer."""
 
 UNTIL_CLOSE = -1
 CHUNKED = -2
@@ -37,7 +37,7 @@ class BadAnswer(ValueError):
 
 
 @dataclass(eq=False)
-class ResponseHead:
+class ResponseHead(Sendable):
     """The head of an answer. Never changed: the same one may be another answer's, too.
 
     Args:
@@ -58,24 +58,9 @@ class ResponseHead:
     @cached_property
     def whole_fields(self) -> Fields:
         """The fields as the client gets them: Content-Length too, where there is one and the status has content."""
-        if self.length < 0 or self.status < _FINAL or self.status in WITHOUT_CONTENT:
+        if self.length < 0 or self.status < FINAL or self.status in WITHOUT_CONTENT:
             return self.fields
         return (*self.fields, (b"Content-Length", b"%d" % self.length))
-
-    @cached_property
-    def lines(self) -> bytes:
-        """The status line and the fields as an HTTP/1.1 client gets them; no empty line."""
-        return status_line(self.status) + field_lines(self.whole_fields)
-
-    @cached_property
-    def lower_fields(self) -> Fields:
-        """The fields as an HTTP/2 client gets them."""
-        return tuple((name.lower(), value) for name, value in self.whole_fields)
-
-    @cached_property
-    def names(self) -> frozenset[bytes]:
-        """The names of its fields, in lower case."""
-        return frozenset(name.lower() for name, _ in self.fields)
 
     def has_content(self, method: bytes) -> bool:
         """Tell whether content follows; RFC 9112 §6.3, first and second item.
@@ -83,7 +68,7 @@ class ResponseHead:
         Args:
             method: Of the request.
         """
-        return method != b"HEAD" and self.status >= _FINAL and self.status not in WITHOUT_CONTENT
+        return self.status >= FINAL and not is_silent(method, self.status)
 
 
 def parse_head(data: bytes) -> ResponseHead:

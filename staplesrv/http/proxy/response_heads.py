@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from staplesrv.http.proxy.response_head import HEAD_BYTES, BadAnswer, ResponseHead, parse_head
+from staplesrv.http.proxy.response_head import FINAL, HEAD_BYTES, BadAnswer, ResponseHead, parse_head
 
 _END = b"\r\n\r\n"
 _LINE_END = 2
-
-FINAL = 200
-"""The first status of a final answer."""
 
 _INTERIM_HEADS = 64
 """So many may come before an answer; a backend that sends them without an end has none."""

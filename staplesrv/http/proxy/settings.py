@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from typing import TypeAlias
 
 from staplesrv.errors import OperatorError
 from staplesrv.http.fields import is_value
+from staplesrv.http.limits import LONGEST
 
 WHERE = "proxy"
 """What an `OperatorError` names as its place; whoever knows the file may name that instead."""
-
-LONGEST = 86_400.0
-"""Seconds. What is beyond is a slip."""
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -64,21 +61,6 @@ class ProxySettings:
             raise _bad("host", "is no host", "use a name, with a port where it needs one")
         if b"h2c" in self.upgrades:
             raise _bad("upgrades", "has h2c, which goes around every check", "leave it out")
-
-
-def networks(written: Sequence[str]) -> tuple[Network, ...]:
-    """Read networks, like `10.0.0.0/8`, or single addresses.
-
-    Raises:
-        OperatorError: one is none.
-    """
-    read = []
-    for text in written:
-        try:
-            read.append(ip_network(text))
-        except ValueError as error:
-            raise _bad("trusted", str(error), "use networks like 10.0.0.0/8") from error
-    return tuple(read)
 
 
 def _bad(key: str, problem: str, advice: str) -> OperatorError:

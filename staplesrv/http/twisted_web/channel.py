@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 
 from staplesrv.http.exchange import Exchange
-from staplesrv.http.fields import Fields
+from staplesrv.http.fields import OF_CONNECTIONS, Fields
 from staplesrv.http.pages import page
 from staplesrv.http.response import BadResponse, Response
 from staplesrv.http.twisted_web.pulled import Pulled
@@ -26,8 +26,8 @@ from staplesrv.http.twisted_web.web_transport import WebTransport
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IPushProducer
 
-_HELD_BACK = {b"Connection", b"Content-Length", b"Keep-Alive", b"Proxy-Connection", b"Transfer-Encoding", b"Upgrade"}
-"""Fields that are the HTTP version's, or made anew."""
+_HELD_BACK = frozenset(name.title() for name in OF_CONNECTIONS | {b"content-length"})
+"""Fields that are the HTTP version's, or made anew; as Twisted writes their names."""
 
 _REDIRECTS = 300
 

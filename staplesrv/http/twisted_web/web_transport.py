@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from staplesrv.http.fields import Fields
 from staplesrv.http.request import Request
+from staplesrv.http.websocket import without_accept
 
 if TYPE_CHECKING:
     from staplesrv.http.twisted_web.channel import Channel
@@ -137,7 +138,7 @@ class WebTransport:
             self._exchange.start(status, fields)
             return
         if self._exchange.request.version == "2":
-            fields = tuple(field for field in fields if field[0].lower() != b"sec-websocket-accept")
+            fields = without_accept(fields)
         self._exchange.tunnel(fields)
 
 

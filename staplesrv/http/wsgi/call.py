@@ -18,12 +18,12 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from staplesrv.http.exchange import Exchange
-from staplesrv.http.fields import Fields
+from staplesrv.http.fields import OF_CONNECTIONS, Fields
 from staplesrv.http.pages import page
 from staplesrv.http.response import WITHOUT_CONTENT, BadResponse, Response, checked, declared_length
 from staplesrv.http.wsgi.environ import environ
 
-_CONNECTIONS = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
+_CONNECTIONS = OF_CONNECTIONS | {b"te", b"trailer"}
 """PEP 3333: an application sets no hop-by-hop fields. They are the HTTP version's."""
 
 

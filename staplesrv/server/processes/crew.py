@@ -9,7 +9,7 @@ as it began meanwhile, is told afterwards.
 from __future__ import annotations
 
 import socket
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -17,28 +17,27 @@ from typing import Any
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredLock
-from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from staplesrv.errors import OperatorError
+from staplesrv.server.adopted_socket import adopt
 from staplesrv.server.config import Configuration
 from staplesrv.server.configuration.listener import Listener
 from staplesrv.server.inheritance import Inheritance
 from staplesrv.server.premises import inherited_or_bound
 from staplesrv.server.privileges import Identity
 from staplesrv.server.processes import orders, reports
+from staplesrv.server.processes.back_off import BACK_OFF, BackOff
+from staplesrv.server.processes.catalogue import Catalogue
 from staplesrv.server.processes.fork_server import ending
 from staplesrv.server.processes.forks import Forks
 from staplesrv.server.processes.hand import Hand, Left, operator_error
-from staplesrv.staples.cache import Held, Reason
 from staplesrv.tls.bound_ports import BoundPorts
-from staplesrv.tls.connection import FAULT, NOT_ASKED, RESUMED, STAPLED
 from staplesrv.tls.connections import Closed
 from staplesrv.tls.front import TICKET_KEY_SECONDS
 from staplesrv.tls.limits import Limits
-from staplesrv.tls.live_site import REFUSED, LiveSite
 from staplesrv.tls.site import SiteCertificate
 from staplesrv.tls.stage import Stage
 
@@ -47,12 +46,6 @@ LOOK_EVERY = 0.5
 
 SILENT = 30.0
 """Seconds without a sign of life after which a worker is killed."""
-
-BACK_OFF = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-"""Seconds until a worker that ended is replaced: the first time, the second, ...; the last one for all later ones."""
-
-STEADY = 60.0
-"""Seconds after which a worker's end has nothing to do with its beginning."""
 
 LATE = 5.0
 """Seconds that a draining worker has beyond what it was told."""
@@ -115,16 +108,13 @@ class Crew(MultiService):
         self._ports: Mapping[str, BoundPorts] = {}
         self._forks: Forks | None = None
         self._forks_began = 0.0
-        self._forks_failures = 0
+        self._forks_back_off = BackOff()
         self._hands: list[Hand] = []
-        self._failures: Counter[int] = Counter()
+        self._back_offs: defaultdict[int, BackOff] = defaultdict(BackOff)
         self._rounds = count(1)
         self._round = 0
-        self._numbers: dict[LiveSite, int] = {}
-        self._by_number: dict[int, LiveSite] = {}
-        self._next_number = count(1)
+        self._catalogue = Catalogue(stage)
         self._leaving: dict[int, Hand] = {}
-        self._told: dict[bytes, tuple[Held | None, Reason]] = {}
         self._lock = DeferredLock()
         self._stopping = False
         self._given_up = False
@@ -174,7 +164,7 @@ class Crew(MultiService):
         """
         for ports in self._ports.values():
             ports.hold()
-        self._number()
+        self._catalogue.number()
         # To nobody yet: whoever is hired is told of everything.
         self._tell_staples()
         self._stage.shown = self._shown
@@ -283,7 +273,7 @@ class Crew(MultiService):
                 level = LogLevel.lookupByName(report.level)
                 _log.emit(level, "worker {worker}: {text}", worker=hand.seat, text=_plain(report.text))
             case reports.Beat():
-                self._count(report)
+                self._catalogue.count(report)
             case reports.Serving():
                 if not self._all_serve.called and sum(one.serving for one in self._hands) >= self._size:
                     self._all_serve.callback(None)
@@ -300,10 +290,7 @@ class Crew(MultiService):
         if hand.draining or self._stopping or self._given_up:
             return
         self.replaced += 1
-        if self._reactor.seconds() - hand.born >= STEADY:
-            self._failures[hand.seat] = 0
-        wait = BACK_OFF[min(self._failures[hand.seat], len(BACK_OFF) - 1)]
-        self._failures[hand.seat] += 1
+        wait = self._back_offs[hand.seat].wait(self._reactor.seconds() - hand.born)
         if hand.pid is not None:
             self._leaving[hand.pid] = hand
         # A little later: the fork server tells how it ended.
@@ -345,10 +332,7 @@ class Crew(MultiService):
             _log.error("The fork server has ended; with a new one workers are replaced in turn")
             self._forks = None
             # One that can't run at all is not tried all the time.
-            if self._reactor.seconds() - self._forks_began >= STEADY:
-                self._forks_failures = 0
-            wait = BACK_OFF[min(self._forks_failures, len(BACK_OFF) - 1)]
-            self._forks_failures += 1
+            wait = self._forks_back_off.wait(self._reactor.seconds() - self._forks_began)
             self._reactor.callLater(wait, self._begin_again)
 
     def _begin_again(self) -> None:
@@ -367,10 +351,7 @@ class Crew(MultiService):
         self._hands.append(hand)
         ours, theirs = socket.socketpair()
         with ours:
-            ours.setblocking(False)
-            self._reactor.adoptStreamConnection(
-                ours.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: hand.channel)
-            )
+            adopt(self._reactor, ours, hand.channel)
 
         def born(pid: int) -> None:
             hand.pid = pid
@@ -422,40 +403,25 @@ class Crew(MultiService):
         if number == self._round:
             hand.listeners = frozenset(configuration.listeners)
 
-    def _number(self) -> None:
-        before = self._numbers
-        self._numbers = {site: before.get(site) or next(self._next_number) for site in self._stage.live}
-        self._by_number = {number: site for site, number in self._numbers.items()}
-
     def _shown(self) -> None:
         """Have workers show what the supervisor's stage has."""
-        self._number()
+        self._catalogue.number()
         self._tell_staples()
         self._send_sites(self._active())
 
     def _send_sites(self, hands: Iterable[Hand]) -> None:
         # Those who know the same get the same, which is written down once.
         packed: dict[frozenset[int], bytes] = {}
+        all_of_them = self._catalogue.known
         for hand in hands:
             if hand.known not in packed:
-                packed[hand.known] = orders.packed(self._show(hand.known))
+                packed[hand.known] = orders.packed(self._catalogue.show(hand.known))
             hand.order(packed[hand.known])
-            hand.known = frozenset(self._by_number)
-
-    def _show(self, known: Collection[int]) -> orders.Show:
-        sites = tuple((number, None if number in known else site.loaded) for site, number in self._numbers.items())
-        fresh = [site for site, number in self._numbers.items() if number not in known]
-        staples = (orders.Staple(one.fingerprint, one.held, one.reason) for site in fresh for one in site.entries)
-        return orders.Show(sites, tuple(staples))
+            hand.known = all_of_them
 
     def _tell_staples(self) -> None:
-        """Tell of staples that are others than at the last look: 1 ms for ten thousand."""
-        now = {entry.fingerprint: (entry.held, entry.reason) for entry in self._stage.cache}
-        told = self._told
-        renewed = [orders.Staple(one, *now[one]) for one in now if one not in told or told[one] != now[one]]
-        self._told = now
-        if renewed:
-            self._order(orders.Renew(tuple(renewed)))
+        if renewed := self._catalogue.renewed():
+            self._order(orders.Renew(renewed))
 
     def _order(self, order: orders.Order) -> None:
         packed = orders.packed(order)
@@ -494,12 +460,6 @@ class Crew(MultiService):
             when=f"in {wait:.0f} s" if wait else "at once",
         )
 
-    def _count(self, beat: reports.Beat) -> None:
-        for number, outcome, more in beat.handshakes:
-            site = self._by_number.get(number)
-            if site is not None and outcome in _OUTCOMES:
-                site.handshakes[outcome] += more
-
     @property
     def _configuration_now(self) -> Configuration:
         assert self._configuration is not None  # noqa: S101 - `prepare` comes first
@@ -509,7 +469,6 @@ class Crew(MultiService):
 _ADOPT = orders.packed(orders.Adopt())
 _SETTLE = orders.packed(orders.Settle())
 
-_OUTCOMES = {STAPLED, RESUMED, NOT_ASKED, FAULT, REFUSED, *(f"missing:{reason}" for reason in Reason)}
 _ENDINGS = frozenset(map(str, Closed))
 
 

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.interfaces import IReactorProcess
-from twisted.internet.protocol import Factory, ProcessProtocol, Protocol, connectionDone
+from twisted.internet.protocol import ProcessProtocol, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from staplesrv.server.adopted_socket import adopt
 from staplesrv.server.privileges import Identity
 from staplesrv.server.processes import fork_server
 
@@ -47,8 +48,7 @@ class Forks(Protocol):
         """
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            ours.setblocking(False)
-            reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: self))
+            adopt(reactor, ours, self)
             command = fork_server.arguments(3, type(reactor).__module__, identity)
             processes: IReactorProcess = reactor
             self._process = processes.spawnProcess(

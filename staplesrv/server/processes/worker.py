@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 from collections import Counter
@@ -13,7 +12,6 @@ from itertools import islice
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent, globalLogBeginner
 from twisted.python.failure import Failure
@@ -22,6 +20,7 @@ from zope.interface import implementer
 from staplesrv import sources
 from staplesrv.errors import OperatorError
 from staplesrv.rates import Rates
+from staplesrv.server.adopted_socket import adopt
 from staplesrv.server.config import Configuration
 from staplesrv.server.configuration.listener import Listener
 from staplesrv.server.door import Door
@@ -285,8 +284,8 @@ def run(descriptor: int, heritage: Heritage) -> int:
     worker = Worker(reactor, heritage)
     globalLogBeginner.beginLoggingTo([worker], redirectStandardIO=False)
     end: Any = reactor
-    end.adoptStreamConnection(_unblocked(descriptor), socket.AF_UNIX, Factory.forProtocol(lambda: worker.channel))
-    os.close(descriptor)
+    with socket.socket(fileno=descriptor) as way:
+        adopt(reactor, way, worker.channel)
 
     def begin() -> None:
         # After the reactor has set its own.
@@ -297,12 +296,6 @@ def run(descriptor: int, heritage: Heritage) -> int:
     end.callWhenRunning(begin)
     end.run()
     return worker.status
-
-
-def _unblocked(descriptor: int) -> int:
-    os.set_blocking(descriptor, False)
-    os.set_inheritable(descriptor, False)
-    return descriptor
 
 
 def _unexpected(failure: Failure) -> None:

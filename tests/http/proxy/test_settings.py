@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from passage import Passage
 from staplesrv.errors import OperatorError
 from staplesrv.http.proxy.address import BackendAddress
 from staplesrv.http.proxy.proxy import Proxy
-from staplesrv.http.proxy.settings import ProxySettings, networks
+from staplesrv.http.proxy.settings import ProxySettings
 
 
 @pytest.mark.parametrize(
@@ -83,13 +82,6 @@ def test_a_slip_in_a_setting_is_named(key: str, value: Any) -> None:
     """By its key."""
     with pytest.raises(OperatorError, match=key):
         ProxySettings(**{key: value})
-
-
-def test_trusted_networks_are_read() -> None:
-    """A single address is a network of one."""
-    assert networks(["10.0.0.0/8", "::1"]) == (ip_network("10.0.0.0/8"), ip_network("::1/128"))
-    with pytest.raises(OperatorError, match="trusted"):
-        networks(["10.0.0.1/8"])
 
 
 def test_a_proxy_has_a_backend() -> None:

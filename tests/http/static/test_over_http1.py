@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from site_folder import SiteFolder
+from site_folder import SiteFolder, open_descriptors
 from wire import Wire
 
 pytestmark = pytest.mark.usefixtures("no_descriptor_left")
@@ -63,10 +63,13 @@ def test_a_slow_client_is_waited_for(folder: SiteFolder) -> None:
 
 def test_a_client_that_vanishes_leaves_nothing_open(folder: SiteFolder) -> None:
     """In the middle of a large file."""
+    before = open_descriptors()
     wire = Wire(folder.application)
     wire.transport.slow = True
     wire.send(GET % (b"large.bin", b""))
+    assert open_descriptors() > before
     wire.vanish()
+    assert open_descriptors() == before
 
 
 def test_a_file_that_shrinks_ends_the_connection(folder: SiteFolder) -> None:

@@ -45,7 +45,8 @@ def test_a_setting_that_can_not_be_used_is_one_line(key: str, value: Any) -> Non
 
 def test_pages_may_have_any_name() -> None:
     """They are names of files, not of URLs."""
-    StaticSettings(not_found="/errors/100%.html", fallback="a b/ü.html")
+    settings = StaticSettings(not_found="/errors/100%.html", fallback="a b/ü.html")
+    assert (settings.not_found, settings.fallback) == ("/errors/100%.html", "a b/ü.html")
 
 
 @pytest.mark.parametrize(

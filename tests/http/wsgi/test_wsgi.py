@@ -13,7 +13,6 @@ import pytest
 from fake_exchange import FakeConnection, FakeExchange, request
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.logger import globalLogPublisher
 
 from staplesrv.http.request import Request
 from staplesrv.http.wsgi.application import Wsgi
@@ -59,15 +58,6 @@ class Threads:
         assert self.thread is not None
         self.thread.join(10)
         assert not self.thread.is_alive()
-
-
-@pytest.fixture
-def logged() -> Iterator[list[Any]]:
-    """What is logged."""
-    events: list[Any] = []
-    globalLogPublisher.addObserver(events.append)
-    yield events
-    globalLogPublisher.removeObserver(events.append)
 
 
 def serve(application: Any, of: Request | None = None, *body: bytes) -> FakeExchange:

@@ -16,7 +16,8 @@ from staplesrv.errors import OperatorError
 from staplesrv.server.config import load
 from staplesrv.server.inheritance import Inheritance
 from staplesrv.server.processes import fork_server, orders, reports
-from staplesrv.server.processes.crew import BACK_OFF, SILENT, STEADY, Crew
+from staplesrv.server.processes.back_off import BACK_OFF, STEADY
+from staplesrv.server.processes.crew import SILENT, Crew
 from staplesrv.server.processes.hand import Hand
 from staplesrv.staples.cache import Reason
 from staplesrv.testing import LeafFiles
@@ -239,7 +240,7 @@ def test_handshakes_are_added_up_and_nonsense_is_not(firm: Firm) -> None:
     """Workers count for sites that there are, and outcomes that there can be."""
     firm.serve()
     site = firm.stage.live[0]
-    number = firm.crew._numbers[site]
+    number = firm.crew._catalogue.numbers[site]
     counts = [(number, STAPLED, 2), (number + 7, STAPLED, 1), (number, "nonsense", 1)]
     for hand in firm.hands:
         firm.say(hand, reports.Beat(1, 5, 3, {"lost": 1, "nonsense": 1}, counts))

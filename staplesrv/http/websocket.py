@@ -1,4 +1,4 @@
-"""The opening handshake of WebSocket as the proxy's own, for clients whose HTTP version has none: RFC 8441 §5."""
+"""The opening handshake of WebSocket as the server's own, for clients whose HTTP version has none: RFC 8441 §5."""
 
 from __future__ import annotations
 
