@@ -144,7 +144,8 @@ def _was_turned_away(talk: Talk) -> bool:
 def test_workers_share_the_rates(tmp_path: Path) -> None:
     """A client whose connections are with all of four workers may ask as often as with one.
 
-    To the request where it does one thing after the other; two workers that look at its bucket at once may both let it in.
+    To the request where it does one thing after the other: two workers that look at its bucket at once may both let
+    it in.
     """
     pki = Pki("ca")
     site = site_table(pki.issue(tmp_path, "localhost"), redirect="https://a.test", request_rate=0.01, request_burst=30)
