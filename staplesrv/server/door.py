@@ -58,6 +58,7 @@ class Door:
 
     Attributes:
         factory: What serves on them, once they are open.
+        is_open: Whether they are, or could not be.
     """
 
     listener: Listener
@@ -65,6 +66,7 @@ class Door:
     reactor: Any
     place: Place
     factory: HTTPFactory | None = field(default=None, init=False)
+    is_open: bool = field(default=False, init=False)
 
     @classmethod
     def bind(cls, listener: Listener, reactor: Any, place: Place, given: Sequence[socket.socket] | None = None) -> Door:
@@ -74,7 +76,7 @@ class Door:
             listener: What the configuration says.
             reactor: The reactor.
             place: For errors.
-            given: The sockets, where another process has bound them and listens.
+            given: The sockets, where another process has bound them.
 
         Raises:
             OperatorError: they can't be bound.
@@ -100,6 +102,7 @@ class Door:
         Raises:
             OperatorError: another process was faster.
         """
+        self.is_open = True
         try:
             if self.listener.tls is None:
                 self._open_plain(house)
@@ -107,6 +110,12 @@ class Door:
                 self._open_tls(house, self.listener.tls)
         except OperatorError as error:
             raise _explained(error, self.place) from error
+
+    def leave_to(self, heir: Door) -> None:
+        """Have another one of its endpoint go on; with the open connections, too, where only the sockets differ."""
+        self.ports.leave_paths_to(heir.ports)
+        if heir.listener == self.listener:
+            heir.factory, self.factory = self.factory, None
 
     def close(self) -> Deferred[Any]:
         """Close the sockets, and connections as they come to rest; the Deferred fires when the sockets are closed."""
@@ -119,7 +128,7 @@ class Door:
         older = ("http/1.0",) if "http/1.1" in self.listener.protocols else ()
         protocols = [name.encode() for name in (*self.listener.protocols, *older)]
         context_factory = ContextFactory(house.front, preset, protocols)
-        self.factory = HTTPFactory(
+        self.factory = self.factory or HTTPFactory(
             house.hosts, protocols=self.listener.protocols, raw=house.hosts.tunnel, **self._common(house)
         )
         trusted = self.listener.proxy_protocol_from
@@ -127,8 +136,9 @@ class Door:
         self.ports.listen_tls(self.factory, context_factory, house.connections, make_preamble=preambles)
 
     def _open_plain(self, house: House) -> None:
-        application = HttpsRedirect(self.listener.https_port, self.listener.acme_challenges)
-        self.factory = PlainFactory(house.hosts.logged(application), house.connections, **self._common(house))
+        if self.factory is None:
+            application = HttpsRedirect(self.listener.https_port, self.listener.acme_challenges)
+            self.factory = PlainFactory(house.hosts.logged(application), house.connections, **self._common(house))
         self.ports.listen(self.factory)
 
     def _common(self, house: House) -> dict[str, Any]:

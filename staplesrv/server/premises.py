@@ -102,18 +102,19 @@ class Premises(MultiService):
         """
         return self._contents.of(configuration.sites) if self.behind is None else self.behind
 
-    def plan(self, configuration: Configuration, bind: Bind | None = None) -> Plan:
+    def plan(self, configuration: Configuration, bind: Bind | None = None, anew: Collection[str] = ()) -> Plan:
         """Make what a configuration asks for, beside what there is.
 
         Args:
             configuration: What to serve, and where.
             bind: Makes doors; by default they have sockets of their own.
+            anew: Endpoints that get another door though their listener is the same: it has other sockets.
 
         Raises:
             OperatorError: something can't be used. Nothing new is left bound then.
         """
         contents = self.contents_of(configuration)
-        there = {door.listener: door for door in self.doors}
+        there = {door.listener: door for door in self.doors if door.listener.endpoint not in anew}
         fresh = [listener for listener in configuration.listeners if listener not in there]
         doors = bound(fresh, bind or partial(self._bind, configuration))
         there.update((door.listener, door) for door in doors)
@@ -186,7 +187,7 @@ class Premises(MultiService):
             if door not in plan.doors:
                 heir = next((one for one in plan.doors if one.listener.endpoint == door.listener.endpoint), None)
                 if heir is not None:
-                    door.ports.leave_paths_to(heir.ports)
+                    door.leave_to(heir)
                 door.close()
         self._open_doors()
 
@@ -238,7 +239,7 @@ class Premises(MultiService):
             self._started = True
             self._contents.start()
         for door in self.doors:
-            if door.factory is None:
+            if not door.is_open:
                 door.open(self._house)
 
     def _bind(self, configuration: Configuration, listener: Listener) -> Door:

@@ -20,7 +20,7 @@ from twisted.internet.interfaces import (
 from zope.interface import implementer
 
 from staplesrv.errors import OperatorError
-from staplesrv.tls.server_socket import bind_tcp, bind_unix, listen
+from staplesrv.tls.server_socket import bind_beside, bind_tcp, bind_unix, let_others_listen, listen
 
 BACKLOG = 1024
 """Connections that the kernel holds ready, where the description doesn't say; its own limit may be lower."""
@@ -43,11 +43,21 @@ class BoundSocket:
         self.factory = factory
         self._backlog = backlog
         self._remove = remove or _nothing
+        self._has_siblings = False
 
     def listen(self, where: str) -> None:
-        """Listen, unless whoever handed the socket over did so."""
+        """Listen, unless whoever handed the socket over did so. Where it listens already, only the backlog is new."""
         if self._backlog is not None:
             listen(where, self.socket, self._backlog)
+        if self._has_siblings:
+            let_others_listen(self.socket)
+
+    def sibling(self, where: str) -> BoundSocket:
+        """Bind its address once more. That one is to listen after this one."""
+        self._has_siblings = True
+        if self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            let_others_listen(self.socket)
+        return BoundSocket(bind_beside(where, self.socket), self.factory, backlog=self._backlog)
 
     def adopt(self, reactor: IReactorSocket) -> IListeningPort:
         """Hand the socket to the reactor, which takes a copy of its own."""
@@ -105,7 +115,7 @@ class Binder:
         reactor: The real one.
         add: Takes each socket that was bound.
         where: The description, for errors.
-        given: The sockets, where another process has bound them and listens.
+        given: The sockets, where another process has bound them.
     """
 
     def __init__(
@@ -127,7 +137,7 @@ class Binder:
     def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = "") -> IListeningPort:
         """Bind for `tcp:` and `tcp6:`."""
         if self._given is not None:
-            return self.take(factory)
+            return self.take(factory, self._backlog(backlog))
         for bound in bind_tcp(self._where, port, interface):
             self._add(BoundSocket(bound, factory, backlog=self._backlog(backlog)))
         return _Later()
@@ -152,10 +162,10 @@ class Binder:
         """TLS in TLS is what nobody means."""
         raise OperatorError(self._where, "brings its own TLS", "use tcp: here")
 
-    def take(self, factory: IProtocolFactory) -> IListeningPort:
-        """Add the sockets that were given."""
+    def take(self, factory: IProtocolFactory, backlog: int | None = None) -> IListeningPort:
+        """Add the sockets that were given; without a backlog those listen already."""
         for given in self._given or ():
-            self._add(BoundSocket(given, factory, backlog=None))
+            self._add(BoundSocket(given, factory, backlog=backlog))
         return _Later()
 
     def _backlog(self, given: int) -> int:

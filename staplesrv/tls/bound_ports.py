@@ -50,7 +50,7 @@ class BoundPorts:
         Args:
             reactor: The real one; `IReactorSocket` is what is used of it.
             description: `tcp:443` is every address, IPv4 and IPv6; also `tcp6:`, `unix:`, `systemd:` ...
-            given: The sockets, where another process has bound them and listens.
+            given: The sockets, where another process has bound them.
 
         Raises:
             OperatorError: it is no description, or can't be bound. Nothing is left bound then.
@@ -80,12 +80,39 @@ class BoundPorts:
     @property
     def addresses(self) -> Sequence[Any]:
         """What is bound: (host, port, ...) or a path, as the sockets say."""
-        return tuple(bound.socket.getsockname() for bound in self._bound)
+        return tuple(dict.fromkeys(bound.socket.getsockname() for bound in self._bound))
 
     @property
     def sockets(self) -> Sequence[socket.socket]:
         """What is bound."""
         return tuple(bound.socket for bound in self._bound)
+
+    def rows(self) -> Sequence[BoundPorts]:
+        """Part the sockets, so that each row has one for each address; several rows come from another process."""
+        rows: list[BoundPorts] = []
+        for bound in self._bound:
+            free = (row for row in rows if bound.socket.getsockname() not in row.addresses)
+            row = next(free, None)
+            if row is None:
+                row = BoundPorts(self._reactor, self.where)
+                rows.append(row)
+            row.add(bound)
+        return rows
+
+    def sibling(self) -> BoundPorts:
+        """Bind the same addresses once more; those are to listen after these.
+
+        Raises:
+            OperatorError: one can't be bound. Nothing is left bound then.
+        """
+        ports = BoundPorts(self._reactor, self.where)
+        try:
+            for bound in self._bound:
+                ports.add(bound.sibling(self.where))
+        except OperatorError:
+            ports.close()
+            raise
+        return ports
 
     def hold(self) -> None:
         """Listen for others, to whom the sockets are given: clients wait until these accept.
@@ -171,7 +198,8 @@ class BoundPorts:
 
     def leave_paths_to(self, heir: BoundPorts) -> None:
         """Have whoever has the same sockets clear away the paths of UNIX sockets, in the end."""
-        for bound, other in zip(self._bound, heir._bound, strict=True):
+        # Of what has a path there is one; of other sockets the heir may have fewer, or more.
+        for bound, other in zip(self._bound, heir._bound, strict=False):
             bound.leave_path_to(other)
 
     def add(self, bound: BoundSocket) -> None:

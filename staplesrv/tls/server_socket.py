@@ -55,6 +55,32 @@ def bind_tcp(where: str, port: int, interface: str = "") -> list[socket.socket]:
         raise refusal(where, error, port) from error
 
 
+def bind_beside(where: str, first: socket.socket) -> socket.socket:
+    """Bind the address of a TCP socket once more; the kernel parts connections between all that listen there.
+
+    It takes SO_REUSEPORT on both. The first one may get it when it listens: until then no other process of this user
+    could tell that the port is taken. Two sockets with SO_REUSEADDR of which none listens can be bound without.
+
+    Args:
+        where: What an error names as its place.
+        first: The socket.
+
+    Raises:
+        OperatorError: it can't be bound.
+    """
+    try:
+        return _bound(first.family, first.getsockname(), reuse_port=True)
+    except OSError as error:
+        # The port is ours: what is missing is a right that there was when the first one was bound.
+        problem = f"can't be bound once more for another worker: {os.strerror(error.errno or 0)}"
+        raise OperatorError(where, problem, "restart, or let the number of workers stay") from error
+
+
+def let_others_listen(first: socket.socket) -> None:
+    """Have sockets of `bind_beside` listen beside one that listens."""
+    first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+
 def bind_unix(where: str, path: Path, mode: int, *, lock: bool) -> tuple[socket.socket, Callable[[], None]]:
     """Bind a UNIX socket.
 
@@ -150,7 +176,7 @@ def _bind_pair(port: int) -> list[socket.socket]:
     return bound
 
 
-def _bound(family: int, address: object) -> socket.socket:
+def _bound(family: int, address: object, *, reuse_port: bool = False) -> socket.socket:
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
         made.setblocking(False)
@@ -159,6 +185,8 @@ def _bound(family: int, address: object) -> socket.socket:
         if family == socket.AF_INET6:
             # Else "::" takes IPv4 too, and the two sockets of one port get into each other's way.
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if reuse_port:
+            let_others_listen(made)
         made.bind(address)  # type: ignore[arg-type]
     except BaseException:
         made.close()

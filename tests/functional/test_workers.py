@@ -309,5 +309,5 @@ def test_a_worker_that_is_asked_to_end_is_replaced(tmp_path: Path, pki: Pki) -> 
         os.kill(asked, signal.SIGTERM)
         wait_until(replaced(server.program.pid, 2, asked), "another worker")
         assert other in workers(server.program.pid)
-        server.program.wait_for("(exit status 0); its place is filled at once")
+        server.program.wait_for("leaves by itself; its place is filled at once")
         assert judge(look(server.port, "localhost")) == "good"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -27,7 +28,11 @@ DEFAULT_PROTOCOLS: tuple[str, ...] = ("h2", "http/1.1") if H2_ENABLED else ("htt
 DEFAULT_LISTEN = "tcp:8443"
 """Where to listen if nothing is said: a port that needs no privileges."""
 
+CAN_REUSE_PORT = sys.platform == "linux"
+"""Whether the kernel parts connections between sockets of one port: elsewhere SO_REUSEPORT means other things."""
+
 _OWN_TLS = ("ssl", "staple", "tls")
+_TCP = ("tcp", "tcp6")
 _MAX_PORT = 65535
 
 HTTPS_PORT = 443
@@ -44,6 +49,7 @@ class Listener:
         proxy_protocol_from: Who begins with a PROXY protocol header that says who the client is.
         https_port: Where plain HTTP is led to.
         acme_challenges: The folder that `/.well-known/acme-challenge/` is answered from, over plain HTTP.
+        reuse_port: Whether each worker has a socket of its own.
     """
 
     endpoint: str
@@ -52,6 +58,7 @@ class Listener:
     proxy_protocol_from: tuple[IPv4Network | IPv6Network, ...] = ()
     https_port: int = HTTPS_PORT
     acme_challenges: Path | None = None
+    reuse_port: bool = False
 
 
 def short_listeners(value: str | list[str] | None, place: Place) -> Iterable[Listener]:
@@ -86,6 +93,7 @@ def long_listeners(tables: list[dict[str, object]] | None, place: Place, base: P
             read_networks(table.proxy_protocol_from, "proxy_protocol_from", here),
             _https_port(table.https_port, here),
             _folder(table.acme_challenges, here, base),
+            table.reuse_port,
         )
 
 
@@ -99,6 +107,15 @@ def _fits(table: ListenerTable, place: Place) -> None:
         if getattr(table, key) is not None:
             how = "does not go with" if table.tls == "off" else "is for listeners with"
             raise place.error(key, f'{how} tls = "off"', advice)
+    if table.reuse_port:
+        _can_reuse_port(table.endpoint, place)
+
+
+def _can_reuse_port(endpoint: str, place: Place) -> None:
+    if endpoint.partition(":")[0] not in _TCP:
+        raise place.error("reuse_port", "is for tcp: and tcp6: endpoints alone", "leave it out")
+    if not CAN_REUSE_PORT:
+        raise place.error("reuse_port", "is for Linux alone", "leave it out")
 
 
 def _https_port(port: int | None, place: Place) -> int:
@@ -136,7 +153,7 @@ def _checked(endpoint: str, key: str, place: Place) -> str:
     shown = f"{endpoint[:100]!a}"
     if prefix.lower() in _OWN_TLS:
         raise place.error(key, f"{shown} brings TLS of its own", "name the plain endpoint, like tcp:443")
-    if prefix in ("tcp", "tcp6") and not _is_port(rest.partition(":")[0]):
+    if prefix in _TCP and not _is_port(rest.partition(":")[0]):
         raise place.error(key, f"{shown} has no port number", f"give one from 0 to {_MAX_PORT}, as in tcp:443")
     try:
         # Parsing alone: what comes out is thrown away, and nothing is asked of a reactor before it listens.

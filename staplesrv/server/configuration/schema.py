@@ -60,6 +60,7 @@ class ListenerTable(msgspec.Struct, kw_only=True):
         None
     )
     proxy_protocol_from: Networks | None = None
+    reuse_port: Switch = False
     https_port: Port | None = None
     acme_challenges: Folder | None = None
 

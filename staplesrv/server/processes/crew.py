@@ -30,6 +30,7 @@ from staplesrv.server.premises import inherited_or_bound
 from staplesrv.server.privileges import Identity
 from staplesrv.server.processes import orders, reports
 from staplesrv.server.processes.back_off import BACK_OFF, BackOff
+from staplesrv.server.processes.berths import Berths, Place, berths_of, close
 from staplesrv.server.processes.catalogue import Catalogue
 from staplesrv.server.processes.fork_server import ending
 from staplesrv.server.processes.forks import Forks
@@ -61,14 +62,12 @@ class Plan:
 
     Args:
         configuration: The same.
-        ports: Its sockets.
-        fresh: Those of them that are new.
+        berths: Its sockets, by endpoint.
         round: Its number.
     """
 
     configuration: Configuration
-    ports: Mapping[str, BoundPorts]
-    fresh: Collection[str]
+    berths: Mapping[str, Berths]
     round: int
 
 
@@ -105,7 +104,7 @@ class Crew(MultiService):
         self._identity = identity
         self._give_up = give_up
         self._configuration: Configuration | None = None
-        self._ports: Mapping[str, BoundPorts] = {}
+        self._berths: Mapping[str, Berths] = {}
         self._forks: Forks | None = None
         self._forks_began = 0.0
         self._forks_back_off = BackOff()
@@ -130,7 +129,7 @@ class Crew(MultiService):
     @property
     def addresses(self) -> Sequence[Any]:
         """What is listened on."""
-        return [address for ports in self._ports.values() for address in ports.addresses]
+        return [address for berths in self._berths.values() for address in berths.rows[0].addresses]
 
     @property
     def hands(self) -> Sequence[Hand]:
@@ -140,12 +139,13 @@ class Crew(MultiService):
     @property
     def sockets(self) -> Mapping[str, Sequence[socket.socket]]:
         """What is bound, by endpoint."""
-        return {endpoint: ports.sockets for endpoint, ports in self._ports.items()}
+        return {endpoint: berths.sockets for endpoint, berths in self._berths.items()}
 
     def leave_paths(self) -> None:
         """Leave the paths of UNIX sockets to another process that has the sockets."""
-        for ports in self._ports.values():
-            ports.leave_paths()
+        for berths in self._berths.values():
+            for row in berths.rows:
+                row.leave_paths()
 
     def prepare(self, configuration: Configuration, inheritance: Inheritance) -> None:
         """Bind every socket, but those that another process has.
@@ -154,7 +154,7 @@ class Crew(MultiService):
             OperatorError: one can't be bound. Nothing is left bound then.
         """
         self._configuration = configuration
-        self._ports = self._bound(configuration, inheritance)
+        self._berths = self._bound(configuration, inheritance)
 
     async def open(self) -> None:
         """Listen, and have workers serve; returns when all of them do.
@@ -162,8 +162,8 @@ class Crew(MultiService):
         Raises:
             OperatorError: another process was faster at a socket.
         """
-        for ports in self._ports.values():
-            ports.hold()
+        for berths in self._berths.values():
+            berths.hold()
         self._catalogue.number()
         # To nobody yet: whoever is hired is told of everything.
         self._tell_staples()
@@ -181,12 +181,11 @@ class Crew(MultiService):
         Raises:
             OperatorError: one of them can't. Nothing has changed then.
         """
-        ports = self._bound(configuration)
-        fresh = ports.keys() - self._ports.keys()
-        plan = Plan(configuration, ports, fresh, next(self._rounds))
+        berths = self._bound(configuration)
+        plan = Plan(configuration, berths, next(self._rounds))
         try:
-            for endpoint in fresh:
-                ports[endpoint].hold()
+            for endpoint in berths.keys() - self._berths.keys():
+                berths[endpoint].hold()
             asked = [hand for hand in self._hands if not hand.draining]
             results = await _outcomes(self._ask(hand, plan) for hand in asked)
         except BaseException:
@@ -202,22 +201,19 @@ class Crew(MultiService):
     def abandon(self, plan: Plan) -> None:
         """Go on with what there was."""
         self._order(orders.Abandon())
-        for endpoint in plan.fresh:
-            plan.ports[endpoint].close()
+        close(plan.berths, but=self._berths)
 
     def adopt(self, plan: Plan) -> None:
         """Have what was prepared behind the sites, before the sites are there."""
-        before = self._ports
-        self._configuration, self._ports, self._round = plan.configuration, plan.ports, plan.round
+        before = self._berths
+        self._configuration, self._berths, self._round = plan.configuration, plan.berths, plan.round
         for hand in self._active():
             if hand.round != plan.round:
                 # It began meanwhile, with what there was.
-                self._send_configuration(hand, plan.configuration, plan.ports, plan.round)
-            hand.listeners = frozenset(plan.configuration.listeners)
+                self._send_configuration(hand, plan.configuration, plan.berths, plan.round)
+            hand.places = _places(plan.berths, hand.seat)
         self._order(orders.Adopt())
-        for endpoint, ports in before.items():
-            if endpoint not in plan.ports:
-                ports.close()
+        close(before, but=plan.berths)
 
     def settle(self, plan: Plan, live: Collection[SiteCertificate]) -> None:  # noqa: ARG002 - workers know by themselves
         """Have workers listen where the new configuration says, and let go of the rest."""
@@ -248,9 +244,8 @@ class Crew(MultiService):
         for hand in self._hands:
             hand.drain(seconds, self._reactor.seconds())
         # Now, as workers do: else clients would go on to connect, and wait for nobody.
-        for ports in self._ports.values():
-            ports.close()
-        self._ports = {}
+        close(self._berths, but={})
+        self._berths = {}
         if self._hands:
             self._late = Deferred()
             self._late.addTimeout(seconds + LATE, self._reactor, onTimeoutCancel=lambda _result, _timeout: None)
@@ -275,8 +270,10 @@ class Crew(MultiService):
             case reports.Beat():
                 self._catalogue.count(report)
             case reports.Serving():
-                if not self._all_serve.called and sum(one.serving for one in self._hands) >= self._size:
+                if not self._all_serve.called and sum(one.serving for one in self._active()) >= self._size:
                     self._all_serve.callback(None)
+            case reports.Leaving():
+                self._leaves(hand)
             case reports.Failed():
                 self._failed(hand, operator_error(report))
 
@@ -289,13 +286,11 @@ class Crew(MultiService):
             self._late.callback(None)
         if hand.draining or self._stopping or self._given_up:
             return
-        self.replaced += 1
-        wait = self._back_offs[hand.seat].wait(self._reactor.seconds() - hand.born)
+        wait = self._replace(hand)
         if hand.pid is not None:
             self._leaving[hand.pid] = hand
         # A little later: the fork server tells how it ended.
         self._reactor.callLater(0.05, self._tell_end, hand, wait)
-        self._reactor.callLater(wait, self._hire_again, hand.seat)
 
     @property
     def _size(self) -> int:
@@ -304,22 +299,11 @@ class Crew(MultiService):
     def _active(self) -> list[Hand]:
         return [hand for hand in self._hands if not hand.draining]
 
-    def _bound(self, configuration: Configuration, inheritance: Inheritance = _NOTHING) -> Mapping[str, BoundPorts]:
-        bound: dict[str, BoundPorts] = {}
-        try:
-            for listener in configuration.listeners:
-                bound[listener.endpoint] = self._ports.get(listener.endpoint) or self._bind(
-                    listener, inheritance, configuration
-                )
-        except OperatorError:
-            for endpoint, ports in bound.items():
-                if endpoint not in self._ports:
-                    ports.close()
-            raise
-        return bound
+    def _bound(self, configuration: Configuration, inheritance: Inheritance = _NOTHING) -> Mapping[str, Berths]:
+        def bind(listener: Listener) -> Sequence[BoundPorts]:
+            return inherited_or_bound(listener, inheritance, self._reactor, configuration).ports.rows()
 
-    def _bind(self, listener: Listener, inheritance: Inheritance, configuration: Configuration) -> BoundPorts:
-        return inherited_or_bound(listener, inheritance, self._reactor, configuration).ports
+        return berths_of(configuration, self._berths, bind)
 
     def _new_forks(self) -> Forks:
         forks = Forks(self._ended, self._forks_gone)
@@ -357,7 +341,7 @@ class Crew(MultiService):
             hand.pid = pid
 
         self._forks.fork(theirs, born)
-        self._send_configuration(hand, self._configuration_now, self._ports, self._round)
+        self._send_configuration(hand, self._configuration_now, self._berths, self._round)
         hand.order(_ADOPT)
         self._send_sites([hand])
         hand.order(_SETTLE)
@@ -387,21 +371,21 @@ class Crew(MultiService):
 
     def _ask(self, hand: Hand, plan: Plan) -> Deferred[None]:
         answer = hand.answer(plan.round)
-        self._send_configuration(hand, plan.configuration, plan.ports, plan.round)
+        self._send_configuration(hand, plan.configuration, plan.berths, plan.round)
         return answer
 
     def _send_configuration(
-        self, hand: Hand, configuration: Configuration, ports: Mapping[str, BoundPorts], number: int
+        self, hand: Hand, configuration: Configuration, berths: Mapping[str, Berths], number: int
     ) -> None:
-        fresh = [listener for listener in configuration.listeners if listener not in hand.listeners]
-        sockets = [(listener.endpoint, ports[listener.endpoint].sockets) for listener in fresh]
-        counts = tuple((endpoint, len(given)) for endpoint, given in sockets)
-        descriptors = [one.fileno() for _, given in sockets for one in given]
+        places = _places(berths, hand.seat)
+        fresh = places - hand.places
+        counts = tuple((listener.endpoint, len(given)) for listener, given in fresh)
+        descriptors = [one.fileno() for _, given in fresh for one in given]
         order = orders.Prepare(number, configuration, self._limits, counts)
         hand.order(orders.packed(order), descriptors)
         hand.round = number
         if number == self._round:
-            hand.listeners = frozenset(configuration.listeners)
+            hand.places = places
 
     def _shown(self) -> None:
         """Have workers show what the supervisor's stage has."""
@@ -450,6 +434,21 @@ class Crew(MultiService):
             self._give_up(error)
         hand.channel.close()
 
+    def _replace(self, hand: Hand) -> float:
+        """Have somebody else on its seat, and return the seconds until then."""
+        self.replaced += 1
+        wait = self._back_offs[hand.seat].wait(self._reactor.seconds() - hand.born)
+        self._reactor.callLater(wait, self._hire_again, hand.seat)
+        return wait
+
+    def _leaves(self, hand: Hand) -> None:
+        """Not by order: else clients would wait in a socket of its own until it has left."""
+        if hand.draining or self._stopping:
+            return
+        hand.leaves(self._reactor.seconds() + self._configuration_now.drain)
+        when = _in(self._replace(hand))
+        _log.warn("worker {worker} leaves by itself; its place is filled {when}", worker=hand.seat, when=when)
+
     def _tell_end(self, hand: Hand, wait: float) -> None:
         if hand.pid is not None:
             self._leaving.pop(hand.pid, None)
@@ -457,7 +456,7 @@ class Crew(MultiService):
             "worker {worker} has ended ({ended}); its place is filled {when}",
             worker=hand.seat,
             ended=hand.ended or "nobody knows how",
-            when=f"in {wait:.0f} s" if wait else "at once",
+            when=_in(wait),
         )
 
     @property
@@ -470,6 +469,15 @@ _ADOPT = orders.packed(orders.Adopt())
 _SETTLE = orders.packed(orders.Settle())
 
 _ENDINGS = frozenset(map(str, Closed))
+
+
+def _places(berths: Mapping[str, Berths], seat: int) -> frozenset[Place]:
+    """Where the worker on a seat listens."""
+    return frozenset(one.place(seat) for one in berths.values())
+
+
+def _in(wait: float) -> str:
+    return f"in {wait:.0f} s" if wait else "at once"
 
 
 async def _outcomes(waited_for: Iterable[Deferred[None]]) -> list[BaseException | None]:

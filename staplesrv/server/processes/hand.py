@@ -11,8 +11,8 @@ from typing import Protocol
 from twisted.internet.defer import Deferred
 
 from staplesrv.errors import OperatorError
-from staplesrv.server.configuration.listener import Listener
 from staplesrv.server.processes import orders, reports
+from staplesrv.server.processes.berths import Place
 from staplesrv.server.processes.channel import Channel
 
 
@@ -43,10 +43,10 @@ class Hand:
         pid: The process; None before it is there.
         heard: When it last said anything.
         known: Numbers of the sites that it has.
-        listeners: What it listens on, or will.
+        places: Where it listens, or will.
         round: The last round that it was told of.
         serving: Whether it listens.
-        draining: Whether it was told to leave.
+        draining: Whether it was told to leave, or leaves by itself.
         leave_by: When it has to have left then.
         gone: Whether it has.
         beat: What it said of itself last.
@@ -60,7 +60,7 @@ class Hand:
         self.born = born
         self.heard = born
         self.known: frozenset[int] = frozenset()
-        self.listeners: frozenset[Listener] = frozenset()
+        self.places: frozenset[Place] = frozenset()
         self.round = 0
         self.serving = False
         self.draining = False
@@ -89,9 +89,17 @@ class Hand:
 
     def drain(self, seconds: float, now: float) -> None:
         """Have it leave when everybody was served, after some seconds at the latest."""
-        self.draining = True
-        self.leave_by = now + seconds
+        self.leaves(now + seconds)
         self.order(orders.packed(orders.Drain(seconds)))
+
+    def leaves(self, by: float) -> None:
+        """Take note that it accepts no more.
+
+        Args:
+            by: When it has to have left, seconds of the reactor's clock.
+        """
+        self.draining = True
+        self.leave_by = by
 
     def kill(self) -> None:
         """End it. Only while its channel is open is its pid certainly its own."""

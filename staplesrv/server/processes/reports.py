@@ -46,6 +46,10 @@ class Serving(msgspec.Struct, tag="serving", frozen=True):
     round: Number
 
 
+class Leaving(msgspec.Struct, tag="leaving", frozen=True):
+    """The worker accepts no more, and leaves when everybody was served."""
+
+
 class Beat(msgspec.Struct, tag="beat", frozen=True):
     """The worker is alive.
 
@@ -76,7 +80,7 @@ class Line(msgspec.Struct, tag="line", frozen=True):
     text: Annotated[str, Meta(max_length=LONGEST_LINE)]
 
 
-Report: TypeAlias = Prepared | Failed | Serving | Beat | Line
+Report: TypeAlias = Prepared | Failed | Serving | Leaving | Beat | Line
 
 _DECODER = msgspec.msgpack.Decoder(Report)
 _ENCODER = msgspec.msgpack.Encoder()

@@ -125,6 +125,7 @@ class Worker:
                 self.premises.hurry()
             return
         self._draining = True
+        self.report(reports.Leaving())
         # What was said last is on its way before the end.
         leaving = Deferred.fromCoroutine(self._leave(seconds)).addErrback(_unexpected)
         leaving.addBoth(lambda _: self.channel.finish()).addBoth(lambda _: self._reactor.stop())
@@ -188,7 +189,7 @@ class Worker:
                     wall_clock=self._wall_clock,
                 )
                 self.premises.open_log()
-            self._plan = self.premises.plan(configuration, bind)
+            self._plan = self.premises.plan(configuration, bind, frozenset(given))
         except OperatorError as error:
             parts = (error.where, error.problem, error.advice, error.key)
             self.report(reports.Failed(order.round, *(part[:4096] for part in parts)))

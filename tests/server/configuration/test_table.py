@@ -49,7 +49,7 @@ def test_a_sound_table_becomes_a_value() -> None:
             "zzz = 1",
             (
                 "zzz: unknown key; known here are "
-                "endpoint, tls, protocols, proxy_protocol_from, https_port, acme_challenges"
+                "endpoint, tls, protocols, proxy_protocol_from, reuse_port, https_port, acme_challenges"
             ),
         ),
     ],
