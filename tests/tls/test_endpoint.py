@@ -149,6 +149,42 @@ class TestBoundPorts:
         assert {bound._backlog for bound in ports._bound} == {backlog}
         ports.close()
 
+    def test_given(self, reactor: FakeReactor) -> None:
+        """Sockets that another process has bound are listened on, whether it did so or not, and parted into rows."""
+        ours = BoundPorts.bind(reactor, "tcp:0")
+        beside = ours.sibling()
+        ours.hold()
+        description = f"tcp:{ours.addresses[0][1]}"
+        ports = BoundPorts.bind(reactor, description, [one.dup() for one in (*ours.sockets, *beside.sockets)])
+        assert ports.addresses == ours.addresses
+        assert [row.addresses for row in ports.rows()] == [ours.addresses, ours.addresses]
+        assert not any(map(is_listening, beside.sockets))
+        ports.listen(Hello())
+        assert all(map(is_listening, beside.sockets))
+        for one in (ports, ours, beside):
+            one.stopListening()
+
+    def test_sibling(self, reactor: FakeReactor) -> None:
+        """It listens beside one that listens already, though that was not bound for it."""
+        ports = BoundPorts.bind(reactor, "tcp:0:interface=127.0.0.1:backlog=7")
+        ports.hold()
+        sibling = ports.sibling()
+        sibling.hold()
+        assert sibling.addresses == ports.addresses
+        assert {bound._backlog for bound in sibling._bound} == {7}
+        sibling.close()
+        ports.close()
+
+    def test_no_sibling(self, reactor: FakeReactor) -> None:
+        """Where another process was faster to listen it can't be bound."""
+        ports = BoundPorts.bind(reactor, "tcp:0:interface=127.0.0.1")
+        with (
+            socket.create_server(("127.0.0.1", ports.addresses[0][1])),
+            pytest.raises(OperatorError, match="can't be bound once more"),
+        ):
+            ports.sibling()
+        ports.close()
+
     def test_unix(self, reactor: FakeReactor, tmp_path: Path) -> None:
         """A UNIX socket is bound with its mode, listens later, and is removed in the end."""
         ports = BoundPorts.bind(reactor, f"unix:{tmp_path}/s:mode=600")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from staplesrv.errors import OperatorError
-from staplesrv.tls.server_socket import bind_tcp, bind_unix, listen, refusal
+from staplesrv.tls.server_socket import bind_beside, bind_tcp, bind_unix, let_others_listen, listen, refusal
 
 
 def has_ipv6() -> bool:
@@ -127,6 +127,47 @@ class TestTCP:
         for interface in ("", "127.0.0.1"):
             with pytest.raises(OperatorError):
                 bind_tcp(f"tcp:{port}", port, interface)
+
+
+class TestBeside:
+    def test_both_listen(self) -> None:
+        """On one address, the second one once the first one lets it."""
+        (first,) = bind_tcp("tcp:0", 0, "127.0.0.1")
+        with closing(first), closing(bind_beside("tcp:0", first)) as second:
+            assert second.getsockname() == first.getsockname()
+            listen("tcp:0", first, 5)
+            with pytest.raises(OperatorError, match="in use"):
+                listen("tcp:0", second, 5)
+            let_others_listen(first)
+            listen("tcp:0", second, 5)
+
+    @needs_ipv6
+    def test_ipv6(self) -> None:
+        """Its IPv4 addresses stay with IPv4's sockets."""
+        (first,) = bind_tcp("tcp:0", 0, "::")
+        with closing(first), closing(bind_beside("tcp:0", first)) as second:
+            assert second.family == socket.AF_INET6
+            assert second.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
+
+    def test_others_are_told(self) -> None:
+        """Whoever binds in the usual way finds the port in use, though two share it."""
+        (first,) = bind_tcp("tcp:0", 0, "127.0.0.1")
+        with closing(first):
+            listen("tcp:0", first, 5)
+            let_others_listen(first)
+            with closing(bind_beside("tcp:0", first)) as second:
+                listen("tcp:0", second, 5)
+                with pytest.raises(OperatorError, match="is in use"):
+                    bind_tcp("tcp:0", first.getsockname()[1], "127.0.0.1")
+
+    def test_refused(self) -> None:
+        """What the kernel refuses is one line: here the first one has let nobody in."""
+        with socket.create_server(("127.0.0.1", 0)) as first, pytest.raises(OperatorError) as caught:
+            bind_beside("tcp:0", first)
+        assert str(caught.value) == (
+            "tcp:0: can't be bound once more for another worker: Address already in use; "
+            "restart, or let the number of workers stay"
+        )
 
 
 class TestRefusal:

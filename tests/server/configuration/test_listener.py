@@ -90,12 +90,26 @@ def test_a_listener_without_tls_leads_to_https(tmp_path: Path) -> None:
             {"proxy_protocol_from": ["10.0.0.1/8"]},
             "proxy_protocol_from: '10.0.0.1/8' has bits beyond its mask; did you",
         ),
+        (
+            {"endpoint": "unix:/s", "reuse_port": True},
+            "reuse_port: is for tcp: and tcp6: endpoints alone; leave it out",
+        ),
+        ({"endpoint": "haproxy:tcp:1", "reuse_port": True}, "reuse_port: is for tcp: and tcp6: endpoints alone"),
         ({"proxy_protocol_from": ["x"]}, "proxy_protocol_from: 'x' is no network; write it like 10.0.0.0/8"),
     ],
 )
 def test_a_key_that_says_nothing_here_is_refused(table: dict[str, object], said: str) -> None:
     """Nobody is to think that such a setting does something."""
     assert long_refusal(**table).startswith(f"listener 2: {said}")
+
+
+def test_workers_may_have_sockets_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel parts connections between them."""
+    for endpoint in ("tcp:443", r"tcp6:443:interface=\:\:1"):
+        (listener,) = long_listeners([{"endpoint": endpoint, "reuse_port": True}], HERE, Path("/"))
+        assert listener.reuse_port
+    monkeypatch.setattr(module, "CAN_REUSE_PORT", False)
+    assert long_refusal(reuse_port=True) == "listener 2: reuse_port: is for Linux alone; leave it out"
 
 
 def test_http2_comes_first_where_it_is_installed() -> None:

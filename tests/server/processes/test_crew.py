@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from staplesrv.testing import LeafFiles
 from staplesrv.tls.connection import STAPLED
 from staplesrv.tls.limits import Limits
 from staplesrv.tls.stage import Stage
+
+ENDPOINT = "tcp:0:interface=127.0.0.1"
 
 
 class Firm:
@@ -71,6 +74,20 @@ class Firm:
             self.say(hand, reports.Serving(0))
             self.told(hand)
 
+    def reload(self, before: str, after: str) -> dict[int, list[orders.Order]]:
+        """Write another configuration down and have all prepare for it; what each seat was told, up to there."""
+        self.file.write_text(self.file.read_text().replace(before, after))
+        rehearsed = Deferred.fromCoroutine(self.crew.rehearse(load(self.file)))
+        told = {hand.seat: self.told(hand) for hand in self.hands}
+        for hand in self.hands:
+            self.say(hand, reports.Prepared(hand.round))
+        rehearsed.addCallback(self._adopt)
+        return told
+
+    def _adopt(self, plan: Any) -> None:
+        self.crew.adopt(plan)
+        self.crew.settle(plan, ())
+
     def die(self, hand: Hand) -> None:
         """End a worker."""
         hand.channel.connectionLost(connectionDone)
@@ -79,9 +96,20 @@ class Firm:
 @pytest.fixture
 def firm(files: LeafFiles) -> Iterator[Firm]:
     """A crew that has been told to open."""
+    yield from opened(files, 'listen = "tcp:0:interface=127.0.0.1"')
+
+
+@pytest.fixture
+def firm_apart(files: LeafFiles) -> Iterator[Firm]:
+    """The same, with a socket for each."""
+    yield from opened(files, f'[[listeners]]\nendpoint = "{ENDPOINT}"\nreuse_port = true')
+
+
+def opened(files: LeafFiles, listeners: str) -> Iterator[Firm]:
+    """A crew with such listeners; in the end it is closed."""
     file = files.certificate.parent / "a.toml"
     file.write_text(
-        'workers = 2\nlisten = "tcp:0:interface=127.0.0.1"\n'
+        f"workers = 2\n{listeners}\n"
         '[[sites]]\ncertificate = "fullchain.pem"\nprivate_key = "privkey.pem"\nstatic = "www"\n'
     )
     made = Firm(file)
@@ -304,3 +332,85 @@ def test_a_fork_server_that_can_t_run_is_not_tried_all_the_time(firm: Firm) -> N
         firm.reactor.advance(wait / 2)
         assert len(firm.reactor.spawned) == times
     assert {hand.seat for hand in firm.hands} == {1, 2}
+
+
+def listens(one: socket.socket) -> bool:
+    """Ask the kernel."""
+    return bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+
+
+def prepared(told: list[orders.Order]) -> orders.Prepare:
+    """The first order, which is to prepare."""
+    assert isinstance(told[0], orders.Prepare)
+    return told[0]
+
+
+def test_each_may_have_a_socket_of_its_own(firm_apart: Firm) -> None:
+    """Which its successor gets, too; a worker's own is listened on when it is there, not before."""
+    for hand in firm_apart.hands:
+        assert prepared(firm_apart.told(hand)).sockets == ((ENDPOINT, 1),)
+    sockets = firm_apart.crew.sockets[ENDPOINT]
+    assert [listens(one) for one in sockets] == [True, False]
+    first, second = firm_apart.hands
+    before = first.places, second.places
+    firm_apart.serve()
+    for hand in (first, second):
+        firm_apart.die(hand)
+    firm_apart.reactor.advance(0)
+    assert tuple(hand.places for hand in firm_apart.hands) == before
+    assert firm_apart.crew.addresses == [sockets[0].getsockname()]
+
+
+def test_fewer_workers_share_what_the_others_had(firm_apart: Firm) -> None:
+    """More bind more; who has the same as before is sent none."""
+    firm_apart.serve()
+    told = firm_apart.reload("workers = 2", "workers = 4")
+    assert {seat: prepared(orders).sockets for seat, orders in told.items()} == {1: (), 2: ()}
+    assert len(firm_apart.hands) == 4
+    sockets = firm_apart.crew.sockets[ENDPOINT]
+    assert [hand.places for hand in firm_apart.hands] == [
+        {(firm_apart.crew._configuration_now.listeners[0], (one,))} for one in sockets
+    ]
+    firm_apart.serve()
+    told = firm_apart.reload("workers = 4", "workers = 2")
+    assert prepared(told[1]).sockets == prepared(told[2]).sockets == ((ENDPOINT, 3),)
+    assert [hand.seat for hand in firm_apart.hands] == [1, 2]
+    assert firm_apart.crew.sockets[ENDPOINT] == sockets
+
+
+def test_sockets_of_an_abandoned_round_are_closed(firm_apart: Firm) -> None:
+    """Those that there were stay."""
+    firm_apart.serve()
+    before = firm_apart.crew.sockets[ENDPOINT]
+    firm_apart.file.write_text(firm_apart.file.read_text().replace("workers = 2", "workers = 3"))
+    rehearsed = Deferred.fromCoroutine(firm_apart.crew.rehearse(load(firm_apart.file)))
+    for hand in firm_apart.hands:
+        firm_apart.say(hand, reports.Prepared(hand.round))
+    plans: list[Any] = []
+    rehearsed.addCallback(plans.append)
+    *_, new = plans[0].berths[ENDPOINT].sockets
+    firm_apart.crew.abandon(plans[0])
+    assert new.fileno() < 0
+    assert firm_apart.crew.sockets[ENDPOINT] == before
+    assert all(one.fileno() >= 0 for one in before)
+
+
+def test_one_that_leaves_by_itself_has_a_successor_meanwhile(firm: Firm, lines: list[str]) -> None:
+    """However often it says so; it is ended when it does not leave in time."""
+    firm.serve()
+    leaving, _ = firm.hands
+    for _ in range(3):
+        firm.say(leaving, reports.Leaving())
+    firm.reactor.advance(0)
+    assert [hand.seat for hand in firm.hands] == [2, 1]
+    assert firm.crew.replaced == 1
+    assert "worker 1 leaves by itself; its place is filled at once" in lines
+    transport: Any = leaving.channel.transport
+    for _ in range(8):
+        assert not transport.disconnected
+        for hand in (*firm.hands, leaving):
+            firm.say(hand, reports.Beat(0, 0, 0, {}, []))
+        firm.reactor.advance(5)
+    assert transport.disconnected
+    firm.die(leaving)
+    assert firm.crew.replaced == 1
