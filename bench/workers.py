@@ -1,11 +1,15 @@
 """What a request and a handshake cost with one worker on each core, against one process on all of them.
 
     python bench/workers.py [--rounds 6]
+    python bench/workers.py --reuse-port [--rounds 6]
 
 Both are `twistd staplesrv` with one site of a single small file. h2load, on the same machine and not held to a core,
 keeps connections for the requests, and makes one for each handshake. Counted is the CPU time of the process tree.
 Threads of one process share an interpreter, so it has but one core's worth of either; what workers cost on top, and
 what the second core is worth less for that, is the ratio.
+
+With `--reuse-port` it is two workers with one socket against two with a socket for each: how 1,000 connections are
+parted between them, what a handshake costs, and how long clients wait while one worker stands still for a second.
 
 Needs Linux, two cores and h2load.
 """
@@ -18,10 +22,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+from bench.measured.parting import STUCK, all_at_once, one_by_one, parted, waits
 from bench.measured.processes import cpu_seconds
 from bench.measured.running import free_port
 from bench.measured.site import Site
@@ -32,11 +38,17 @@ PACE = 900
 """Handshakes a second: less than one core can do, so that neither server has a queue."""
 
 PATIENCE = 30
+CONNECTIONS = 1000
+ASKING = 150
+"""Clients that come while a worker stands still."""
 
 CONFIGURATION = """\
 workers = {workers}
-listen = ["tcp:{port}:interface=127.0.0.1"]
-state_dir = "{folder}/state-{workers}"
+state_dir = "{folder}/state-{port}"
+
+[[listeners]]
+endpoint = "tcp:{port}:interface=127.0.0.1"
+reuse_port = {reuse_port}
 
 [[sites]]
 certificate = "{site.certificate}"
@@ -49,12 +61,13 @@ static = "{folder}/www"
 class Server:
     """A server with so many workers; a context manager that ends it."""
 
-    def __init__(self, folder: Path, workers: int) -> None:
+    def __init__(self, folder: Path, workers: int, *, reuse_port: bool = False) -> None:
         self._port = free_port()
-        file = folder / f"{workers}.toml"
-        file.write_text(CONFIGURATION.format(workers=workers, port=self._port, folder=folder, site=Site(folder)))
+        file = folder / f"{self._port}.toml"
+        said = {"workers": workers, "reuse_port": str(reuse_port).lower()}
+        file.write_text(CONFIGURATION.format(**said, port=self._port, folder=folder, site=Site(folder)))
         twistd = str(Path(sys.executable).with_name("twistd"))
-        command = [twistd, "--nodaemon", "--pidfile=", "--logfile", str(folder / f"{workers}.log")]
+        command = [twistd, "--nodaemon", "--pidfile=", "--logfile", str(folder / f"{self._port}.log")]
         self._process = subprocess.Popen([*command, "staplesrv", "--config", str(file)])
 
     def __enter__(self) -> Self:
@@ -78,6 +91,23 @@ class Server:
         """Return the microseconds of a connection with one request."""
         return self._spent(HANDSHAKES, "-n", str(HANDSHAKES), "-c", str(HANDSHAKES), "--rate", str(PACE))
 
+    def at_once(self) -> float:
+        """Return the percentage of connections that the busier worker has got, of many at once."""
+        return self._most(all_at_once)
+
+    def one_by_one(self) -> float:
+        """Return the same of as many one by one."""
+        return self._most(one_by_one)
+
+    def late(self) -> float:
+        """Return the percentage of clients that waited for a worker that stood still."""
+        waited = waits(self._process.pid, self._port, ASKING)
+        return 100 * sum(one > STUCK / 4 for one in waited) / len(waited)
+
+    def _most(self, way: Any) -> float:
+        got = parted(self._process.pid, self._port, CONNECTIONS, way)
+        return 100 * max(got) / sum(got)
+
     def _spent(self, count: int, *arguments: str) -> float:
         before = cpu_seconds(self._process.pid)
         self._load(*arguments, check=True)
@@ -97,18 +127,47 @@ def main() -> None:
     """Measure, in turns, and print medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=6)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--reuse-port", action="store_true")
+    asked = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="staplesrv-bench-")))
         Site(folder).fill("bench.example")
         (folder / "www").mkdir()
         (folder / "www" / "small.bin").write_bytes(bytes(1024))
-        one, two = (stack.enter_context(Server(folder, workers)) for workers in (1, 2))
-        for title, measure in (("request", Server.request), ("handshake with a request", Server.handshake)):
-            pairs = [(measure(one), measure(two)) for _ in range(rounds)]
-            alone, together = (statistics.median(column) for column in zip(*pairs, strict=True))
-            ratio = statistics.median(second / first for first, second in pairs)
-            print(f"{title:26}{alone:8.1f} us in one process{together:8.1f} us with two workers{ratio:7.3f}")
+        if asked.reuse_port:
+            shared, own = (stack.enter_context(Server(folder, 2, reuse_port=one)) for one in (False, True))
+            compare(APART, asked.rounds, (shared, "with one socket"), (own, "with one for each"))
+        else:
+            one, two = (stack.enter_context(Server(folder, workers)) for workers in (1, 2))
+            compare(COSTS, asked.rounds, (one, "in one process"), (two, "with two workers"))
+
+
+def compare(works: Sequence[Work], rounds: int, *servers: tuple[Server, str]) -> None:
+    """Measure two servers in turns, and print medians, from which to which they are, and that of the ratio."""
+    (first, first_name), (second, second_name) = servers
+    for title, unit, measure in works:
+        pairs = [(measure(first), measure(second)) for _ in range(rounds)]
+        before, after = (_spread(column) for column in zip(*pairs, strict=True))
+        ratio = "" if unit == "%" else f"{statistics.median(there / here for here, there in pairs):8.3f}"
+        print(f"{title:38}{before} {unit} {first_name}{after} {unit} {second_name}{ratio}")
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{statistics.median(values):9.1f} ({min(values):.1f} to {max(values):.1f})"
+
+
+Work = tuple[str, str, Callable[[Server], float]]
+
+COSTS: Sequence[Work] = (
+    ("request", "us", Server.request),
+    ("handshake with a request", "us", Server.handshake),
+)
+APART: Sequence[Work] = (
+    (f"busier worker of {CONNECTIONS} at once", "%", Server.at_once),
+    (f"busier worker of {CONNECTIONS} one by one", "%", Server.one_by_one),
+    ("handshake with a request", "us", Server.handshake),
+    ("late by a worker that stands still", "%", Server.late),
+)
 
 
 if __name__ == "__main__":
