@@ -443,7 +443,7 @@ class Crew(MultiService):
 
     def _leaves(self, hand: Hand) -> None:
         """Not by order: else clients would wait in a socket of its own until it has left."""
-        if hand.draining or self._stopping:
+        if hand.draining or self._stopping or self._given_up:
             return
         hand.leaves(self._reactor.seconds() + self._configuration_now.drain)
         when = _in(self._replace(hand))
