@@ -14,6 +14,7 @@ from typing import Any
 
 from staplesrv.errors import OperatorError
 from staplesrv.http.limits import Limits as HTTPLimits
+from staplesrv.ops.admin_address import AdminAddress, BadAdminAddress
 from staplesrv.server.configuration.access_log_table import AccessLogSettings, read_access_log
 from staplesrv.server.configuration.http_table import read_http
 from staplesrv.server.configuration.limits_table import read_limits
@@ -55,6 +56,7 @@ class Configuration:
         workers: How many processes serve.
         user: Who workers are, a name or a number; None for who started the server.
         group: The same of their group; None for the user's.
+        admin: Where the server can be looked at and steered; None for nowhere.
     """
 
     listeners: tuple[Listener, ...]
@@ -70,6 +72,7 @@ class Configuration:
     workers: int = 1
     user: str | None = None
     group: str | None = None
+    admin: AdminAddress | None = None
 
     def again(self) -> Configuration:
         """Read the file once more; options stay what they were.
@@ -95,6 +98,7 @@ class Configuration:
     def needs_restart_for(self, other: Configuration) -> tuple[str, ...]:
         """Return the keys that differ in another configuration and that a reload leaves as they were."""
         pairs = {
+            "admin": (self.admin, other.admin),
             "[access_log]": (self.access_log, other.access_log),
             "[http]": (self.http, other.http),
             "[limits]": (self.limits, other.limits),
@@ -111,6 +115,7 @@ class Configuration:
         return replace(
             self,
             access_log=before.access_log,
+            admin=before.admin,
             http=before.http,
             limits=before.limits,
             settings=before.settings,
@@ -167,9 +172,29 @@ def build(value: Mapping[str, Any], place: Place, base: Path, *, file: Path | No
     drain = _drain(table.drain, place)
     workers = _workers(table.workers, place)
     user, group = _text(table.user), _text(table.group)
+    admin = read_admin(table.admin, place, base)
+    if admin is not None and admin.endpoint in {listener.endpoint for listener in listeners}:
+        raise place.error("admin", "is also listened on for clients", "give it a place of its own")
     return Configuration(
-        listeners, sites, settings, state_dir, file, place, limits, http, access_log, drain, workers, user, group
+        listeners, sites, settings, state_dir, file, place, limits, http, access_log, drain, workers, user, group, admin
     )
+
+
+def read_admin(text: str | None, place: Place, base: Path) -> AdminAddress | None:
+    """Read the key `admin`.
+
+    Args:
+        text: What stands there.
+        place: For errors.
+        base: The folder that relative paths count from.
+
+    Raises:
+        OperatorError: it is no place, or one that strangers could reach.
+    """
+    try:
+        return None if text is None else AdminAddress.parse(text).within(base)
+    except BadAdminAddress as error:
+        raise place.error("admin", error.problem, error.advice) from error
 
 
 def _listeners(table: FileTable, place: Place, base: Path) -> tuple[Listener, ...]:

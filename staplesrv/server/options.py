@@ -56,6 +56,7 @@ class Options(usage.Options):
         ("must-staple", None, None, "Without a staple: serve (the default), or refuse handshakes."),
         ("client-ca", None, None, "PEM file with the CA whose certificates clients must show."),
         ("client-auth", None, None, "With --client-ca: require a certificate (the default), request one, or off."),
+        ("admin", None, None, "Where to ask and steer it: tcp:PORT:interface=127.0.0.1, or unix:PATH."),
         ("workers", None, None, "Processes that serve: a number, or auto, one for each processor."),
         ("tls", None, None, "Mozilla's name for versions and ciphers: intermediate (the default), or modern."),
     )
@@ -151,7 +152,7 @@ class Options(usage.Options):
         workers = self._given("workers")
         if workers.get("workers", "").isdecimal():
             workers["workers"] = int(workers["workers"])
-        return table | self._given("state_dir") | workers
+        return table | self._given("state_dir", "admin") | workers
 
     def _given(self, *keys: str) -> dict[str, Any]:
         """The options that were given, under the names that they have in a file."""
@@ -159,7 +160,7 @@ class Options(usage.Options):
         return {key: value for key, value in values.items() if value is not None and value != []}
 
     def _refuse_beside(self, option: str, *allowed: str) -> None:
-        others = self._given("config", "listen", "state_dir", "tls", "workers", *_SITE_KEYS)
+        others = self._given("config", "listen", "state_dir", "admin", "tls", "workers", *_SITE_KEYS)
         if self["demo"]:
             others["demo"] = True
         odd = next((key for key in others if key not in (option, *allowed)), None)

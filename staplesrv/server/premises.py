@@ -6,6 +6,7 @@ own, whose front is fed with what the supervisor's stapler has.
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from twisted.internet.defer import DeferredList
 from staplesrv import sources
 from staplesrv.errors import OperatorError
 from staplesrv.http.access_log import AccessLog
+from staplesrv.ops.status import State, Traffic, Worker, Workers
 from staplesrv.rates import Rates
 from staplesrv.server.config import Configuration
 from staplesrv.server.configuration.listener import Listener
@@ -26,6 +28,7 @@ from staplesrv.server.door import Door, House
 from staplesrv.server.hosts import Behind, Hosts
 from staplesrv.server.inheritance import Inheritance
 from staplesrv.server.log_file import LogFile
+from staplesrv.sources import utc
 from staplesrv.tls.connections import Connections
 from staplesrv.tls.draining import Draining
 from staplesrv.tls.front import Front
@@ -228,6 +231,19 @@ class Premises(MultiService):
     def requests(self) -> int:
         """How many there were."""
         return self._requests_before + sum(door.requests for door in self.doors)
+
+    def workers(self, now: float) -> Workers:
+        """Who serves: this process alone."""
+        state = State.SERVING if self._started else State.STARTING
+        if self._draining is not None:
+            state = State.STOPPING
+        return Workers(1, 0, (Worker(1, os.getpid(), state, utc(now), self.connections.open),))
+
+    def traffic(self) -> Traffic:
+        """What came in; sites by the labels of their places."""
+        found = self.connections
+        closed = {str(why): count for why, count in found.closed.items()}
+        return Traffic(found.open, found.accepted, self.requests, closed, dict(self.hosts.refused))
 
     def hurry(self) -> None:
         """Close at once what `close` still waits for."""

@@ -8,7 +8,8 @@ everything anew beside what runs, and swaps; what can't be used leaves the old i
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Sequence
+import socket
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,18 @@ from twisted.python.failure import Failure
 
 from staplesrv import sources
 from staplesrv.errors import OperatorError
+from staplesrv.ops.status import Reload, State, Status
 from staplesrv.server import summary
+from staplesrv.server.admin_door import AdminDoor
 from staplesrv.server.config import Configuration
 from staplesrv.server.door import Door
 from staplesrv.server.inheritance import Inheritance
+from staplesrv.server.observation import observe
 from staplesrv.server.on_signal import OnSignal
 from staplesrv.server.premises import Premises
 from staplesrv.server.privileges import Identity
 from staplesrv.server.processes.crew import Crew
+from staplesrv.server.reloads import Reloads
 from staplesrv.server.staff import Staff
 from staplesrv.server.stop_signals import StopSignals
 from staplesrv.server.systemd import Systemd
@@ -56,6 +61,8 @@ class StaplesrvService(MultiService):
         systemd: Is told how things are.
         staff: What serves them: the premises, or several processes that have premises of their own.
         premises: What serves them in this process, where it is the only one.
+        admin: Where it can be looked at and steered.
+        state: What it is about.
     """
 
     def __init__(
@@ -88,6 +95,8 @@ class StaplesrvService(MultiService):
             wall_clock=wall_clock,
         )
         self.stapler.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
+        self.admin = AdminDoor(configuration.admin, configuration.place, self, reactor)
+        self.admin.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
         front = self.stapler.stage.front
         limits = limits or configuration.limits
         self.premises = Premises(configuration, front, reactor=reactor, limits=limits, wall_clock=wall_clock)
@@ -102,8 +111,9 @@ class StaplesrvService(MultiService):
         self._stop_signals.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
         self._hurried = False
         self._starting: Deferred[None] | None = None
-        self._reloading: Deferred[None] | None = None
-        self._again = False
+        self._reloads = Reloads(self._reload, self._failed_reload)
+        self._since = sources.utc(wall_clock())
+        self.state = State.STARTING
 
     def prepare(self) -> None:
         """Read every file, make every resource and bind every socket; the second call does nothing.
@@ -114,7 +124,17 @@ class StaplesrvService(MultiService):
         if self.staff.addresses:
             return
         self._explained(self.stapler.load)
-        self.staff.prepare(self.configuration, self._inheritance)
+        self.admin.prepare(self._inheritance)
+        try:
+            self.staff.prepare(self.configuration, self._inheritance)
+        except OperatorError:
+            self.admin.close()
+            raise
+
+    @property
+    def sockets(self) -> Mapping[str, Sequence[socket.socket]]:
+        """What is bound, by endpoint."""
+        return {**self.staff.sockets, **self.admin.sockets}
 
     @property
     def doors(self) -> tuple[Door, ...]:
@@ -144,21 +164,30 @@ class StaplesrvService(MultiService):
         _log.info("upgrade: process {pid} serves; this one leaves when everybody was served", pid=pid)
         self.systemd.followed_by(pid)
         self.staff.leave_paths()
+        self.admin.leave()
         self._reactor.stop()
 
-    def reload_soon(self) -> None:
-        """Reload now; after the reload that is under way, if there is one."""
-        if not self.running:
-            return  # it is stopping
-        if self._reloading is not None:
-            self._again = True
-            return
-        _log.info("reloading")
-        self.systemd.reloading()
-        self._reloading = Deferred.fromCoroutine(self.reload()).addErrback(_unexpected)
-        self._reloading.addBoth(self._reload_ended)
+    def status(self) -> Status:
+        """How everything is now."""
+        return observe(
+            self.stapler,
+            self.staff,
+            self.configuration,
+            now=self._wall_clock(),
+            since=self._since,
+            state=self.state,
+            reload=self._reloads.last,
+        )
 
-    async def reload(self) -> None:
+    def reload_soon(self) -> Deferred[Reload] | None:
+        """Reload now; after the reload that is under way, if there is one.
+
+        Returns:
+            Fires with what became of it; None where the server stops.
+        """
+        return self._reloads.soon() if self.running else None
+
+    async def reload(self) -> Reload:
         """Read the configuration again, and swap certificates together with their staples. Nothing ever stops for it.
 
         What can't be used is told in one line, and what was there before goes on.
@@ -171,7 +200,7 @@ class StaplesrvService(MultiService):
             plan = await self.staff.rehearse(after)
         except OperatorError as error:
             _log.error("reload: {problem}; what was served before goes on", problem=str(error))
-            return
+            return self._failed_reload(str(error))
         for key in before.needs_restart_for(wanted):
             _log.warn("reload: {key} has changed, which takes a restart", key=key)
         # Before the certificates, so that no site appears without what is behind it.
@@ -181,13 +210,15 @@ class StaplesrvService(MultiService):
             self.staff.settle(plan, {site.loaded.certificate for site in self.stapler.stage.live})
         except OperatorError as error:
             _log.error("reload: {problem}", problem=str(error))
+            self.configuration = after
+            return self._failed_reload(str(error))
         self.configuration = after
-        _log.info(
-            "reloaded: {sites} sites, {swapped} with new certificates, {failures} that can't be used",
-            sites=len(after.sites),
-            swapped=len(done.swapped),
-            failures=len(done.failures),
+        line = (
+            f"reloaded: {len(after.sites)} sites, {len(done.swapped)} with new certificates, "
+            f"{len(done.failures)} that can't be used"
         )
+        _log.info("{line}", line=line)
+        return Reload(sources.utc(self._wall_clock()), good=True, line=line, failures=tuple(map(str, done.failures)))
 
     async def _start(self) -> None:
         try:
@@ -202,6 +233,8 @@ class StaplesrvService(MultiService):
         await self.staff.open()
         if not self.running:
             return
+        self.state = State.SERVING
+        self.admin.open()
         addresses = self.staff.addresses
         line = summary.serving(addresses, self.stapler.stage.live, self._wall_clock())
         _log.info("{line}", line=line)
@@ -220,13 +253,14 @@ class StaplesrvService(MultiService):
 
     async def _stop(self) -> None:
         self.running = 0
+        self.state = State.STOPPING
         self._stop_signals.stopping()
         self.systemd.stopping()
-        under_way = [one for one in (self._starting, self._reloading) if one is not None]
-        self._starting = None
-        self._again = False
-        for one in under_way:
-            one.cancel()
+        under_way = [one for one in (self._starting, self._reloads.under_way) if one is not None]
+        starting, self._starting = self._starting, None
+        if starting is not None:
+            starting.cancel()
+        self._reloads.stop()
         closing = Deferred.fromCoroutine(self.staff.close(0 if self._hurried else self.configuration.drain))
         await DeferredList([*under_way, closing], consumeErrors=True)
         await super().stopService()  # type: ignore[no-untyped-call]  # as above
@@ -241,20 +275,19 @@ class StaplesrvService(MultiService):
         self.staff.reopen_logs()
         self.reload_soon()
 
-    def _reload_ended(self, _: object) -> None:
-        self._reloading = None
-        self.systemd.ready()
-        if self._again:
-            self._again = False
-            self.reload_soon()
+    async def _reload(self) -> Reload:
+        _log.info("reloading")
+        self.systemd.reloading()
+        try:
+            return await self.reload()
+        finally:
+            self.systemd.ready()
+
+    def _failed_reload(self, problem: str) -> Reload:
+        return Reload(sources.utc(self._wall_clock()), good=False, line=problem)
 
     def _explained(self, call: Callable[[], object]) -> None:
         try:
             call()
         except OperatorError as error:
             raise self.configuration.explain(error) from error
-
-
-def _unexpected(failure: Failure) -> None:
-    if not failure.check(CancelledError):  # type: ignore[no-untyped-call]  # as above
-        _log.failure("A reload ended in a bug of ours; what was served before goes on", failure=failure)

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
+from staplesrv.ops.status import Traffic, Workers
 from staplesrv.server.config import Configuration
 from staplesrv.server.inheritance import Inheritance
 from staplesrv.tls.site import SiteCertificate
@@ -17,6 +18,12 @@ class Staff(Protocol):
     @property
     def addresses(self) -> Sequence[Any]:
         """What is bound."""
+
+    def workers(self, now: float) -> Workers:
+        """Who serves, `now` in seconds since the epoch."""
+
+    def traffic(self) -> Traffic:
+        """What came in; sites by the labels of their places."""
 
     def setServiceParent(self, parent: Any) -> None:
         """Start and stop with somebody."""

@@ -93,7 +93,7 @@ def _server(options: Options, reactor: Any, identity: Identity | None) -> IServi
 def _make_replaceable(service: StaplesrvService, reactor: Any) -> None:
     """Have SIGUSR2 start a new process on the same sockets."""
     # twistd may leave this folder.
-    upgrade = Upgrade(reactor, Path.cwd(), lambda: service.staff.sockets, service.follow)
+    upgrade = Upgrade(reactor, Path.cwd(), lambda: service.sockets, service.follow)
     OnSignal(signal.SIGUSR2, reactor, upgrade.start).setServiceParent(service)  # type: ignore[no-untyped-call]  # Twisted's has no annotations
     reactor.addSystemEventTrigger("before", "shutdown", upgrade.stop)
 

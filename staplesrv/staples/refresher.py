@@ -175,6 +175,10 @@ class Refresher(Service):
         """
         return self._cases[fingerprint].status(self._delivery.now())
 
+    def known(self, fingerprint: bytes) -> Status | None:
+        """How a certificate stands; None where it is not here, as before the start."""
+        return self.status(fingerprint) if fingerprint in self._cases else None
+
     def startService(self) -> None:
         """Begin."""
         super().startService()  # type: ignore[no-untyped-call]

@@ -21,6 +21,7 @@ from zope.interface import implementer
 
 from staplesrv.errors import OperatorError
 from staplesrv.tls.server_socket import bind_beside, bind_tcp, bind_unix, let_others_listen, listen
+from staplesrv.tls.unix_port import adopt_unix
 
 BACKLOG = 1024
 """Connections that the kernel holds ready, where the description doesn't say; its own limit may be lower."""
@@ -61,6 +62,8 @@ class BoundSocket:
 
     def adopt(self, reactor: IReactorSocket) -> IListeningPort:
         """Hand the socket to the reactor, which takes a copy of its own."""
+        if self.socket.family == socket.AF_UNIX:
+            return adopt_unix(reactor, self.socket, self.factory)
         return reactor.adoptStreamPort(self.socket.fileno(), self.socket.family, cast("Any", self.factory))
 
     def leave_path(self) -> None:

@@ -36,6 +36,7 @@ class FileTable(msgspec.Struct, kw_only=True):
     """The file as a whole."""
 
     access_log: Table | None = None
+    admin: Annotated[str, Meta(description='"tcp:PORT:interface=127.0.0.1" or "unix:PATH"')] | None = None
     drain: Seconds | None = None
     http: Table | None = None
     limits: Table | None = None
@@ -179,10 +180,6 @@ def _keys(table: type[msgspec.Struct], advice: str) -> Mapping[str, Misplaced]:
 
 
 ELSEWHERE: Mapping[str, Misplaced] = {
-    **dict.fromkeys(
-        ("admin",),
-        Misplaced("is not supported in this version", "remove it"),
-    ),
     **_keys(StaplesTable, "move it into [staples]"),
     **_keys(HTTPTable, "move it into [http]"),
     **_keys(AccessLogTable, "move it into [access_log]"),

@@ -9,7 +9,7 @@ as it began meanwhile, is told afterwards.
 from __future__ import annotations
 
 import socket
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -22,6 +22,7 @@ from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from staplesrv.errors import OperatorError
+from staplesrv.ops.status import Traffic, Workers
 from staplesrv.server.adopted_socket import adopt
 from staplesrv.server.config import Configuration
 from staplesrv.server.configuration.listener import Listener
@@ -32,11 +33,11 @@ from staplesrv.server.processes import orders, reports
 from staplesrv.server.processes.back_off import BACK_OFF, BackOff
 from staplesrv.server.processes.berths import Berths, Place, berths_of, close
 from staplesrv.server.processes.catalogue import Catalogue
+from staplesrv.server.processes.census import Census, worker
 from staplesrv.server.processes.fork_server import ending
 from staplesrv.server.processes.forks import Forks
 from staplesrv.server.processes.hand import Hand, Left, operator_error
 from staplesrv.tls.bound_ports import BoundPorts
-from staplesrv.tls.connections import Closed
 from staplesrv.tls.front import TICKET_KEY_SECONDS
 from staplesrv.tls.limits import Limits
 from staplesrv.tls.site import SiteCertificate
@@ -83,7 +84,6 @@ class Crew(MultiService):
 
     Attributes:
         replaced: How many workers have ended that should not have.
-        past: What workers that have ended had counted.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Crew(MultiService):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's has no annotations
         self.replaced = 0
-        self.past: Counter[str] = Counter()
+        self._census = Census()
         self._stage = stage
         self._reactor = reactor
         self._limits = limits
@@ -135,6 +135,17 @@ class Crew(MultiService):
     def hands(self) -> Sequence[Hand]:
         """The workers."""
         return tuple(self._hands)
+
+    def workers(self, now: float) -> Workers:
+        """Who serves; `now` is in seconds since the epoch."""
+        seconds = self._reactor.seconds()
+        return Workers(
+            self._size, self.replaced, tuple(worker(hand, seconds - hand.heard, now) for hand in self._hands)
+        )
+
+    def traffic(self) -> Traffic:
+        """What came in; sites by the labels of their places."""
+        return self._census.traffic(self._hands)
 
     @property
     def sockets(self) -> Mapping[str, Sequence[socket.socket]]:
@@ -269,6 +280,7 @@ class Crew(MultiService):
                 _log.emit(level, "worker {worker}: {text}", worker=hand.seat, text=_plain(report.text))
             case reports.Beat():
                 self._catalogue.count(report)
+                self._count_refused(report)
             case reports.Serving():
                 if not self._all_serve.called and sum(one.serving for one in self._active()) >= self._size:
                     self._all_serve.callback(None)
@@ -280,8 +292,7 @@ class Crew(MultiService):
     def lost(self, hand: Hand) -> None:
         """A worker has gone."""
         self._hands.remove(hand)
-        self.past.update({why: count for why, count in hand.beat.closed.items() if why in _ENDINGS})
-        self.past.update(accepted=hand.beat.accepted, requests=hand.beat.requests)
+        self._census.lost(hand.beat)
         if not self._hands and self._late is not None and not self._late.called:
             self._late.callback(None)
         if hand.draining or self._stopping or self._given_up:
@@ -425,6 +436,12 @@ class Crew(MultiService):
             elif hand.draining and now > hand.leave_by + LATE:
                 hand.kill()
 
+    def _count_refused(self, beat: reports.Beat) -> None:
+        if beat.refused:
+            # Of sites that there are: a worker may say anything.
+            labels = {site.place.label for site in self._configuration_now.sites}
+            self._census.refused.update({label: more for label, more in beat.refused if label in labels})
+
     def _failed(self, hand: Hand, error: OperatorError) -> None:
         if self._all_serve.called or self._give_up is None:
             _log.error("worker {worker}: {problem}", worker=hand.seat, problem=str(error))
@@ -467,8 +484,6 @@ class Crew(MultiService):
 
 _ADOPT = orders.packed(orders.Adopt())
 _SETTLE = orders.packed(orders.Settle())
-
-_ENDINGS = frozenset(map(str, Closed))
 
 
 def _places(berths: Mapping[str, Berths], seat: int) -> frozenset[Place]:

@@ -13,14 +13,18 @@ from msgspec import Meta
 LONGEST = 64 * 1024
 """Bytes of a report."""
 
-MOST_SITES = 256
-"""Sites with new counts in one report; the others come in the next one."""
+MOST_HANDSHAKES = 1024
+"""Sites and outcomes with new counts in one report, 42 bytes each at most; the others come in the next one."""
+
+MOST_REFUSED = 32
+"""Sites with new counts of refused requests in one report; 270 bytes each at most."""
 
 LONGEST_LINE = 16 * 1024
 """Characters of a line for the log."""
 
 Text = Annotated[str, Meta(max_length=4096)]
 Word = Annotated[str, Meta(max_length=64)]
+Label = Annotated[str, Meta(max_length=512)]
 Number = Annotated[int, Meta(ge=0, lt=1 << 53)]
 
 
@@ -59,13 +63,15 @@ class Beat(msgspec.Struct, tag="beat", frozen=True):
         requests: How many there were.
         closed: Why how many connections ended.
         handshakes: Since the last beat: number of a site, outcome, how many.
+        refused: Since the last beat: label of a site, how many requests were too much for it.
     """
 
     open: Number
     accepted: Number
     requests: Number
     closed: Annotated[dict[Word, Number], Meta(max_length=64)]
-    handshakes: Annotated[list[tuple[Number, Word, Number]], Meta(max_length=MOST_SITES * 16)]
+    handshakes: Annotated[list[tuple[Number, Word, Number]], Meta(max_length=MOST_HANDSHAKES)]
+    refused: Annotated[list[tuple[Label, Number]], Meta(max_length=MOST_REFUSED)] = []
 
 
 class Line(msgspec.Struct, tag="line", frozen=True):

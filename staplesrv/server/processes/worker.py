@@ -86,6 +86,7 @@ class Worker:
         self._configuration: Configuration | None = None
         self._sites: dict[int, LiveSite] = {}
         self._counted: dict[int, Counter[str]] = {}
+        self._counted_refused: Counter[str] = Counter()
         self._plan: Plan | None = None
         self._round = 0
         self._draining = False
@@ -255,8 +256,11 @@ class Worker:
             return
         connections = premises.connections
         closed = {str(why): count for why, count in connections.closed.items()}
-        handshakes = list(islice(self._new_handshakes(), reports.MOST_SITES * 16))
-        self.report(reports.Beat(connections.open, connections.accepted, premises.requests, closed, handshakes))
+        handshakes = list(islice(self._new_handshakes(), reports.MOST_HANDSHAKES))
+        refused = list(islice(self._new_refused(premises.hosts.refused), reports.MOST_REFUSED))
+        self.report(
+            reports.Beat(connections.open, connections.accepted, premises.requests, closed, handshakes, refused)
+        )
 
     def _new_handshakes(self) -> Iterator[tuple[int, str, int]]:
         for number, site in self._sites.items():
@@ -265,6 +269,12 @@ class Worker:
                 if count > counted[outcome]:
                     yield number, outcome, count - counted[outcome]
                     counted[outcome] = count
+
+    def _new_refused(self, refused: Counter[str]) -> Iterator[tuple[str, int]]:
+        for label, count in refused.items():
+            if more := count - self._counted_refused[label]:
+                self._counted_refused[label] = count
+                yield label, more
 
     def _orphaned(self) -> None:
         # Nobody would replace it, or tell it of new staples.

@@ -274,7 +274,8 @@ def test_handshakes_are_added_up_and_nonsense_is_not(firm: Firm) -> None:
         firm.say(hand, reports.Beat(1, 5, 3, {"lost": 1, "nonsense": 1}, counts))
     assert site.handshakes == {STAPLED: 4}
     firm.die(firm.hands[0])
-    assert firm.crew.past == {"lost": 1, "accepted": 5, "requests": 3}
+    traffic = firm.crew.traffic()
+    assert (traffic.open, traffic.accepted, traffic.requests, traffic.closed) == (1, 10, 6, {"lost": 2})
 
 
 def test_a_worker_that_says_what_it_can_t_is_ended(firm: Firm) -> None:

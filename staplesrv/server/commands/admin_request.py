@@ -1,0 +1,126 @@
+"""Ask a running server, at the place that its key `admin` names: what `status` and `reload` share."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+import click
+
+from staplesrv.errors import OperatorError
+from staplesrv.ops.admin_address import AdminAddress
+from staplesrv.server.commands.option_value import parse_timeout, parsed
+from staplesrv.server.config import read_admin
+from staplesrv.server.configuration.place import Place
+from staplesrv.server.configuration.toml_file import read_toml
+
+LONGEST: Final = 256 << 20
+"""Bytes of an answer that are read. Ten thousand certificates take 6 MiB."""
+
+_ADVICE = "see whether the server runs, and has this place for its key admin"
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class Answer(NamedTuple):
+    """What the server said.
+
+    Args:
+        status: Of HTTP.
+        text: The body.
+    """
+
+    status: int
+    text: str
+
+
+def options(seconds: int) -> Callable[[_F], _F]:
+    """Add what says which server is meant, and how long to wait for it; `place_of` reads the first two.
+
+    Args:
+        seconds: To wait unless something else is said.
+    """
+
+    def added(command: _F) -> _F:
+        how_long = f"How long it may take; {seconds} unless given."
+        timeout = click.option(
+            "--timeout", metavar="SECONDS", callback=parsed(parse_timeout), default=str(seconds), help=how_long
+        )
+        config = click.option("--config", "-c", metavar="FILE", help="Take the address from the configuration FILE.")
+        return click.argument("address", required=False, callback=parsed(AdminAddress.asked))(config(timeout(command)))
+
+    return added
+
+
+def place_of(address: AdminAddress | None, config: str | None) -> AdminAddress:
+    """Return where to ask.
+
+    Args:
+        address: As it was given.
+        config: Or the file that has it. Of that nothing else is looked at: perhaps it is what is wrong.
+
+    Raises:
+        UsageError: none of them was given, or both.
+        OperatorError: the file can't be read, or names no place.
+    """
+    if (address is None) == (config is None):
+        raise click.UsageError("give either an ADDRESS or --config FILE", click.get_current_context())
+    if address is not None:
+        return address
+    file, place = Path(str(config)), Place(str(config))
+    text = read_toml(file).get("admin")
+    if not isinstance(text, str):
+        raise place.error("admin", "names no place", 'add one, as in admin = "unix:/run/staplesrv.sock"')
+    found = read_admin(text, place, (Path.cwd() / file).parent)
+    assert found is not None  # noqa: S101 - there is a text
+    return found
+
+
+def ask(where: AdminAddress, method: str, path: str, timeout: timedelta) -> Answer:
+    """Ask, and wait for the answer.
+
+    Args:
+        where: The server.
+        method: Of the request.
+        path: Of the request.
+        timeout: For connecting, and between two pieces of the answer.
+
+    Raises:
+        OperatorError: there is no answer.
+    """
+    connection = _Connection(where, timeout.total_seconds())
+    try:
+        connection.request(method, path, headers={"Connection": "close"})
+        response = connection.getresponse()
+        return Answer(response.status, response.read(LONGEST).decode(errors="replace"))
+    except TimeoutError as error:
+        problem = f"does not answer within {timeout.total_seconds():g} s"
+        raise OperatorError(str(where), problem, "try again, with a longer --timeout") from error
+    except OSError as error:
+        problem = f"can't be reached: {error.strerror or error}"
+        raise OperatorError(str(where), problem, _ADVICE) from error
+    except http.client.HTTPException as error:
+        raise OperatorError(str(where), f"speaks no HTTP: {type(error).__name__}", _ADVICE) from error
+    finally:
+        connection.close()
+
+
+class _Connection(http.client.HTTPConnection):
+    """One over TCP, or over a UNIX socket."""
+
+    def __init__(self, where: AdminAddress, seconds: float) -> None:
+        super().__init__(where.host or "localhost", where.port, timeout=seconds)
+        self._path = where.path
+        self._seconds = seconds
+
+    def connect(self) -> None:
+        """Connect."""
+        if self._path is None:
+            super().connect()
+            return
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self._seconds)
+        self.sock.connect(str(self._path))
