@@ -10,11 +10,12 @@ keeps pages in browsers from it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, NamedTuple, Protocol
 
 from twisted.internet.address import UNIXAddress
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -23,6 +24,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from staplesrv.ops import metrics, visitor
 from staplesrv.ops.status import Reload, Status
 from staplesrv.ops.status_document import document
+from staplesrv.staples.blocking import in_thread
 
 TEXT: Final = "text/plain; charset=utf-8"
 JSON: Final = "application/json"
@@ -46,29 +48,32 @@ _log = Logger()
 class Server(Protocol):
     """The server that is looked at."""
 
-    def status(self) -> Status:
+    async def status(self) -> Status:
         """How it is now."""
+
+    def out_of_service(self) -> str:
+        """Why clients should go elsewhere; empty where they are served."""
 
     def reload_soon(self) -> Deferred[Reload] | None:
         """Reload as for SIGHUP; None where it stops, so that nothing more is read."""
 
 
-def tree(server: Server) -> Resource:
-    """Make the resources.
+class Answer(NamedTuple):
+    """What is sent back.
 
     Args:
-        server: What they show and steer.
+        status: Of HTTP.
+        text: The body.
+        content_type: What it is.
     """
-    root = Page(LOOKING, _nothing_here)
-    pages: Mapping[bytes, Page] = {
-        b"status": Page(LOOKING, lambda request: _status(server.status(), request)),
-        b"metrics": Page(LOOKING, lambda request: _metrics(server.status(), request)),
-        b"health": Page(LOOKING, lambda request: _health(server.status(), request)),
-        b"reload": Page(STEERING, lambda request: _reload(server, request)),
-    }
-    for name, page in pages.items():
-        root.putChild(name, page)
-    return root
+
+    status: int
+    text: str
+    content_type: str = TEXT
+
+
+Respond = Callable[[], Coroutine[Deferred[Any], Any, Answer]]
+"""Answers a request that may be made."""
 
 
 class Page(Resource):
@@ -76,10 +81,10 @@ class Page(Resource):
 
     Args:
         methods: Those that it answers.
-        respond: Answers, now or later.
+        respond: Answers them.
     """
 
-    def __init__(self, methods: Sequence[str], respond: Callable[[Request], object]) -> None:
+    def __init__(self, methods: Sequence[str], respond: Respond) -> None:
         super().__init__()
         self._methods = methods
         self._respond = respond
@@ -90,26 +95,90 @@ class Page(Resource):
 
     def render(self, request: Request) -> int:
         """Answer those who may ask."""
-        method = request.method.decode("latin-1")
-        if not isinstance(request.getHost(), UNIXAddress) and not visitor.is_at_home(_fields(request, "Host")):
-            answer(request, MISDIRECTED, "ask for localhost, or for an address of this machine")
-        elif method not in self._methods:
-            request.setHeader("Allow", ", ".join(self._methods))
-            answer(request, NOT_ALLOWED, f"use {' or '.join(self._methods)}")
-        elif self._methods is STEERING and not _may_steer(request):
-            answer(request, FORBIDDEN, "pages in browsers may not do this")
-        else:
-            self._respond(request)
+        refused = self._refusal(request)
+        if refused is not None:
+            _send(request, refused)
+            return NOT_DONE_YET
+        gone: list[Failure] = []
+        request.notifyFinish().addErrback(gone.append)
+
+        def send(answer: Answer) -> None:
+            if not gone:
+                _send(request, answer)
+
+        Deferred.fromCoroutine(self._respond()).addErrback(_broken).addCallback(send)
         return NOT_DONE_YET
 
+    def _refusal(self, request: Request) -> Answer | None:
+        if not isinstance(request.getHost(), UNIXAddress) and not visitor.is_at_home(_fields(request, "Host")):
+            return Answer(MISDIRECTED, "ask for localhost, or for an address of this machine\n")
+        if request.method.decode("latin-1") not in self._methods:
+            request.setHeader("Allow", ", ".join(self._methods))
+            return Answer(NOT_ALLOWED, f"use {' or '.join(self._methods)}\n")
+        steered = self._methods is STEERING
+        if steered and not visitor.may_steer(_fields(request, "Origin"), _fields(request, "Sec-Fetch-Site")):
+            return Answer(FORBIDDEN, "pages in browsers may not do this\n")
+        return None
 
-def answer(request: Request, status: int, text: str, content_type: str = TEXT) -> None:
-    """Send a response; one line of text gets its end."""
-    body = f"{text}\n".encode() if content_type == TEXT else text.encode()
-    request.setResponseCode(status)
+
+def tree(server: Server, reactor: Any) -> Page:
+    """Make the resources.
+
+    Args:
+        server: What they show and steer.
+        reactor: For its threads: ten thousand certificates take a moment to write down.
+    """
+    root = Page(LOOKING, _nothing_here)
+    pages: Mapping[bytes, Page] = {
+        b"status": Page(LOOKING, partial(_status, server, reactor)),
+        b"metrics": Page(LOOKING, partial(_metrics, server, reactor)),
+        b"health": Page(LOOKING, partial(_health, server)),
+        b"reload": Page(STEERING, partial(_reload, server)),
+    }
+    for name, page in pages.items():
+        root.putChild(name, page)
+    return root
+
+
+async def _nothing_here() -> Answer:
+    return Answer(NOT_FOUND, "there are /status, /metrics, /health, and /reload for POST\n")
+
+
+async def _status(server: Server, reactor: Any) -> Answer:
+    status = await server.status()
+    return Answer(OK, await in_thread(reactor, lambda: json.dumps(document(status)) + "\n"), JSON)
+
+
+async def _metrics(server: Server, reactor: Any) -> Answer:
+    status = await server.status()
+    return Answer(OK, await in_thread(reactor, metrics.exposition, status), metrics.CONTENT_TYPE)
+
+
+async def _health(server: Server) -> Answer:
+    # Of staples it says nothing: a server that lacks one still serves, and to take it away helps nobody.
+    wrong = server.out_of_service()
+    return Answer(UNAVAILABLE, f"{wrong}\n") if wrong else Answer(OK, "ok\n")
+
+
+async def _reload(server: Server) -> Answer:
+    reloading = server.reload_soon()
+    if reloading is None:
+        return Answer(CONFLICT, "the server stops\n")
+    reload = await reloading
+    return Answer(OK if reload.good and not reload.failures else UNUSABLE, "".join(f"{one}\n" for one in reload.lines))
+
+
+def _broken(failure: Failure) -> Answer:
+    _log.failure("A bug of ours in the admin interface", failure=failure)
+    return Answer(BROKEN, "this is a bug; the log says more\n")
+
+
+def _send(request: Request, answer: Answer) -> None:
+    body = answer.text.encode()
+    request.setResponseCode(answer.status)
     for name, value in (
         ("Server", "staplesrv"),
-        ("Content-Type", content_type),
+        ("Content-Type", answer.content_type),
         ("Content-Length", str(len(body))),
         ("Cache-Control", "no-store"),
         ("X-Content-Type-Options", "nosniff"),
@@ -118,50 +187,6 @@ def answer(request: Request, status: int, text: str, content_type: str = TEXT) -
     # Twisted leaves it out for HEAD.
     request.write(body)
     request.finish()
-
-
-def _nothing_here(request: Request) -> None:
-    answer(request, NOT_FOUND, "there are /status, /metrics, /health, and /reload for POST")
-
-
-def _status(status: Status, request: Request) -> None:
-    answer(request, OK, json.dumps(document(status), indent=1) + "\n", JSON)
-
-
-def _metrics(status: Status, request: Request) -> None:
-    answer(request, OK, metrics.exposition(status), metrics.CONTENT_TYPE)
-
-
-def _health(status: Status, request: Request) -> None:
-    # Of staples it says nothing: a server that lacks one still serves, and to take it away helps nobody.
-    wrong = status.out_of_service
-    answer(request, UNAVAILABLE if wrong else OK, wrong or "ok")
-
-
-def _reload(server: Server, request: Request) -> None:
-    reloading = server.reload_soon()
-    if reloading is None:
-        answer(request, CONFLICT, "the server stops")
-        return
-    gone: list[Failure] = []
-    request.notifyFinish().addErrback(gone.append)
-
-    def done(reload: Reload) -> None:
-        if not gone:
-            good = reload.good and not reload.failures
-            answer(request, OK if good else UNUSABLE, "\n".join(reload.lines))
-
-    def failed(failure: Failure) -> None:
-        if failure.check(CancelledError) is None:
-            _log.failure("A reload ended in a bug of ours", failure=failure)
-        if not gone:
-            answer(request, BROKEN, "the reload ended before it was done; see the log")
-
-    reloading.addCallbacks(done, failed)
-
-
-def _may_steer(request: Request) -> bool:
-    return visitor.may_steer(_fields(request, "Origin"), _fields(request, "Sec-Fetch-Site"))
 
 
 def _fields(request: Request, name: str) -> list[str]:

@@ -189,15 +189,6 @@ class Status:
     handshakes: Mapping[str, Mapping[str, int]]
     certificates: Sequence[Certificate]
 
-    @property
-    def out_of_service(self) -> str:
-        """Why clients should go elsewhere; empty where they are served, whatever there is to say of staples."""
-        if self.state is State.STARTING:
-            return "starting: nobody can connect yet"
-        if self.state is State.STOPPING:
-            return "stopping"
-        return "" if self.workers.serving else "no worker serves"
-
     def judged(self) -> Finding:
         """Judge it: how bad it is, and the one sentence that says why."""
         findings = list(self._findings())
@@ -208,13 +199,11 @@ class Status:
         return Finding(verdict, f"{first} (and {len(others)} more)" if others else first)
 
     def _findings(self) -> Iterator[Finding]:
-        if self.state is State.SERVING and not self.workers.serving:
-            yield Finding(Verdict.CRITICAL, self.out_of_service)
+        if wrong := out_of_service(self.state, self.workers):
+            yield Finding(Verdict.CRITICAL if self.state is State.SERVING else Verdict.WARNING, wrong)
         if self.stalled:
             yield Finding(Verdict.CRITICAL, "staples are not looked after any more")
-        if self.state is not State.SERVING:
-            yield Finding(Verdict.WARNING, self.out_of_service)
-        elif self.workers.serving < self.workers.wanted:
+        if self.state is State.SERVING and 0 < self.workers.serving < self.workers.wanted:
             yield Finding(Verdict.WARNING, f"{self.workers.serving} of {self.workers.wanted} workers serve")
         if self.reload is not None and not self.reload.good:
             yield Finding(Verdict.WARNING, f"the last reload failed: {self.reload.line}")
@@ -229,3 +218,12 @@ class Status:
         if stapled == len(self.certificates):
             return "the certificate is stapled" if stapled == 1 else f"all {stapled} certificates are stapled"
         return f"{stapled} of {len(self.certificates)} certificates are stapled, the others name no responder to ask"
+
+
+def out_of_service(state: State, workers: Workers) -> str:
+    """Return why clients should go elsewhere; empty where they are served, whatever there is to say of staples."""
+    if state is State.STARTING:
+        return "starting: nobody can connect yet"
+    if state is State.STOPPING:
+        return "stopping"
+    return "" if workers.serving else "no worker serves"

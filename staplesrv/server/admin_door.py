@@ -86,7 +86,7 @@ class AdminDoor(Service):
         if self._ports is None or self._listening:
             return
         self._listening = True
-        self._ports.listen(AdminSite(tree(self._server), self._reactor))
+        self._ports.listen(AdminSite(tree(self._server, self._reactor), self._reactor))
         _log.info("admin on {addresses}", addresses=", ".join(map(summary.address, self.addresses)))
 
     def leave(self) -> None:

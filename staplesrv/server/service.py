@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 
 from staplesrv import sources
 from staplesrv.errors import OperatorError
-from staplesrv.ops.status import Reload, State, Status
+from staplesrv.ops.status import Reload, State, Status, out_of_service
 from staplesrv.server import summary
 from staplesrv.server.admin_door import AdminDoor
 from staplesrv.server.config import Configuration
@@ -167,12 +167,17 @@ class StaplesrvService(MultiService):
         self.admin.leave()
         self._reactor.stop()
 
-    def status(self) -> Status:
+    def out_of_service(self) -> str:
+        """Why clients should go elsewhere; empty where they are served, whatever there is to say of staples."""
+        return out_of_service(self.state, self.staff.workers(self._wall_clock()))
+
+    async def status(self) -> Status:
         """How everything is now."""
-        return observe(
+        return await observe(
             self.stapler,
             self.staff,
             self.configuration,
+            reactor=self._reactor,
             now=self._wall_clock(),
             since=self._since,
             state=self.state,

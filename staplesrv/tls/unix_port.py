@@ -13,7 +13,7 @@ from twisted.internet.unix import Port
 
 
 class _AdoptedPort(Port):
-    """Twisted's own lets everybody in, whatever the socket's permissions were: it sets those of all it adopts to 0666."""
+    """Twisted's own lets everybody in, whatever the socket's permissions: it sets those of all it adopts to 0666."""
 
     socket: Any
     factory: Any

@@ -190,4 +190,4 @@ ELSEWHERE: Mapping[str, Misplaced] = {
     **_keys(ListenerTable, "move it into one of [[listeners]]"),
     **_keys(FileTable, "move it to the top of the file, above the first [table]"),
 }
-"""Keys that stand in the wrong table, or that only a later version knows."""
+"""Keys that stand in the wrong table."""

@@ -73,12 +73,6 @@ def test_a_key_in_the_wrong_table_is_sent_to_the_right_one(kind: type[msgspec.St
     assert refusal(kind, f"{key} = 1") == f"a.toml: {key}: does not belong here; {advice}"
 
 
-@pytest.mark.parametrize("key", ["admin"])
-def test_keys_of_later_versions_are_refused_as_such(key: str) -> None:
-    """Nobody is to think that such a setting does something."""
-    assert refusal(SiteTable, f"{key} = 1") == f"a.toml: {key}: is not supported in this version; remove it"
-
-
 @pytest.mark.parametrize(
     ("kind", "text", "said"),
     [
