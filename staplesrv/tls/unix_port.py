@@ -9,24 +9,35 @@ import socket
 from typing import Any
 
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.tcp import Port as TCPPort
 from twisted.internet.unix import Port
+from twisted.python.failure import Failure
 
 
 class _AdoptedPort(Port):
-    """Twisted's own lets everybody in, whatever the socket's permissions: it sets those of all it adopts to 0666."""
+    """Leaves the path alone, which is `BoundSocket`'s.
 
+    Of a socket that it adopts Twisted's own sets the permissions to 0666, and in the end it removes the path and shuts
+    the socket down, which may be another process's by then.
+    """
+
+    _shouldShutdown = False
     socket: Any
     factory: Any
     numberAccepts: int
 
     def startListening(self) -> None:
-        """Accept, and leave the path alone."""
+        """Accept."""
         self.factory.doStart()
         self.socket, self._preexistingSocket = self._preexistingSocket, None
         self.fileno = self.socket.fileno  # type: ignore[method-assign]  # as Twisted's does
         self.connected = True
         self.numberAccepts = 100
         self.startReading()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Close it."""
+        TCPPort.connectionLost(self, reason)
 
 
 def adopt_unix(reactor: Any, bound: socket.socket, factory: IProtocolFactory) -> IListeningPort:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -60,12 +61,24 @@ class FakeReactor(Clock):
     def __init__(self) -> None:
         super().__init__()
         self.ports: list[FakePort] = []
+        self.readers: list[Any] = []
         self.triggers: dict[int, Callable[[], object]] = {}
 
     def adoptStreamPort(self, descriptor: int, family: int, factory: Factory) -> FakePort:
         """Adopt a socket."""
         self.ports.append(FakePort(descriptor, family, factory))
         return self.ports[-1]
+
+    def addReader(self, port: Any) -> None:
+        """Watch a UNIX socket."""
+        self.readers.append(port)
+
+    def removeReader(self, port: Any) -> None:
+        """Watch it no more."""
+        self.readers = [one for one in self.readers if one is not port]
+
+    def removeWriter(self, port: Any) -> None:
+        """Nothing was ever written."""
 
     def addSystemEventTrigger(self, phase: str, event: str, call: Callable[[], object]) -> int:
         """Keep what is to be called."""
@@ -186,12 +199,18 @@ class TestBoundPorts:
         ports.close()
 
     def test_unix(self, reactor: FakeReactor, tmp_path: Path) -> None:
-        """A UNIX socket is bound with its mode, listens later, and is removed in the end."""
+        """A UNIX socket is bound with its mode, which it keeps, listens later, and is removed in the end."""
         ports = BoundPorts.bind(reactor, f"unix:{tmp_path}/s:mode=600")
         assert ports.addresses == (f"{tmp_path}/s",)
-        ports.listen(Hello())
-        assert is_listening(reactor.ports[0].socket)
-        ports.stopListening()
+        factory = Hello()
+        ports.listen(factory)
+        (port,) = reactor.readers
+        assert is_listening(port.socket)
+        assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o600
+        stopping = ports.stopListening()
+        reactor.pump([0, 0])
+        assert stopping.called
+        assert (reactor.readers, factory.running) == ([], 0)
         assert list(tmp_path.iterdir()) == []
 
     def test_descriptor(self, reactor: FakeReactor) -> None:
