@@ -13,16 +13,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from twisted.internet.endpoints import quoteStringArgument
-
 MODE: Final = 0o600
 """Permissions of a socket where nothing is said: its owner alone."""
 
 LOOPBACK: Final = "127.0.0.1"
 
 _LOCALHOST: Final = "localhost"
-_BETWEEN: Final = re.compile(r"(?<!\\):")
-_QUOTED: Final = re.compile(r"\\(.)")
+# As Twisted reads them: a backslash takes the meaning of what follows.
+_PARTS: Final = re.compile(r"(?:[^:\\]|\\.)+", re.DOTALL)
+_ARGUMENT: Final = re.compile(r"([a-z]+)=(.*)", re.DOTALL)
+_QUOTED: Final = re.compile(r"\\(.)", re.DOTALL)
+_TO_QUOTE: Final = re.compile(r"[\\:=]")
 _DIGITS: Final = re.compile(r"[0-9]{1,5}")
 _MODE: Final = re.compile(r"0?[0-7]{3}")
 
@@ -67,13 +68,12 @@ class AdminAddress:
         Raises:
             BadAdminAddress: it is none, or one that strangers could reach.
         """
-        kind, *rest = (_QUOTED.sub(r"\1", part) for part in _BETWEEN.split(text))
-        values = [part for part in rest if "=" not in part]
-        arguments = dict(part.split("=", 1) for part in rest if "=" in part)
-        if kind == "unix" and len(values) == 1 and values[0]:
-            return cls._unix(values[0], arguments)
-        if kind == "tcp" and len(values) == 1:
-            return cls._tcp(values[0], arguments)
+        values, arguments = _taken_apart(text)
+        match values:
+            case ["unix", path]:
+                return cls._unix(path, arguments)
+            case ["tcp", port]:
+                return cls._tcp(port, arguments)
         raise BadAdminAddress(f"{text[:100]!a} is no place for it", _ADVICE)
 
     @classmethod
@@ -122,8 +122,20 @@ class AdminAddress:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+def _taken_apart(text: str) -> tuple[list[str], Mapping[str, str]]:
+    """Return the words of an endpoint string, and its arguments by name."""
+    values: list[str] = []
+    arguments: dict[str, str] = {}
+    for part in _PARTS.findall(text):
+        if found := _ARGUMENT.fullmatch(part):
+            arguments[found[1]] = _QUOTED.sub(r"\1", found[2])
+        else:
+            values.append(_QUOTED.sub(r"\1", part))
+    return values, arguments
+
+
 def _quoted(text: str) -> str:
-    return str(quoteStringArgument(text))  # type: ignore[no-untyped-call]  # Twisted's has no annotations
+    return _TO_QUOTE.sub(r"\\\g<0>", text)
 
 
 def _only(arguments: Mapping[str, str], known: Sequence[str]) -> None:
