@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from staplesrv.errors import OperatorError
+from staplesrv.ops.admin_address import AdminAddress
 from staplesrv.rates import Rate
 from staplesrv.server.config import Configuration, build, load
 from staplesrv.server.configuration.access_log_table import AccessLogSettings
@@ -337,14 +338,38 @@ def test_what_takes_a_restart_is_named(read: Read) -> None:
     assert before.needs_restart_for(read(f'{ONE_SITE.replace("443", "444")}names = ["a.example"]')) == ()
     assert read(f"workers = 2\n{ONE_SITE}").needs_restart_for(read(f"workers = 3\n{ONE_SITE}")) == ()
     changed = read(
+        'admin = "unix:a"\n'
         f'state_dir = "x"\nuser = "a"\ngroup = 5\n{ONE_SITE}[staples]\nnonce = true\n[limits]\nhandshakes = 9\n'
         '[http]\nfields = 50\n[access_log]\nfile = "a.log"'
     )
-    keys = ("[access_log]", "[http]", "[limits]", "[staples]", "state_dir", "workers", "user", "group")
+    keys = ("admin", "[access_log]", "[http]", "[limits]", "[staples]", "state_dir", "workers", "user", "group")
     assert before.needs_restart_for(changed) == keys
     kept = changed.as_far_as_reloaded(before)
     assert before.needs_restart_for(kept) == ()
     assert (changed.user, changed.group, kept.user, kept.workers) == ("a", "5", None, 1)
+
+
+def test_the_admin_interface_has_a_place_of_its_own(read: Read, tmp_path: Path) -> None:
+    """Relative to the file; there is none where nothing is said."""
+    assert read(ONE_SITE).admin is None
+    assert read(f'admin = "unix:a"\n{ONE_SITE}').admin == AdminAddress(path=tmp_path / "a")
+    assert read(f'admin = "tcp:9443:interface=127.0.0.1"\n{ONE_SITE}').admin == AdminAddress("127.0.0.1", 9443)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('admin = "tcp:9443"', "admin: would be open to everybody, and asks nobody who they are; write tcp:9443:inter"),
+        ("admin = 9443", 'admin: is 9443; give "tcp:PORT:interface=127.0.0.1" or "unix:PATH"'),
+        (
+            'admin = "tcp:9443:interface=127.0.0.1"\nlisten = "tcp:9443:interface=127.0.0.1"',
+            "admin: is also listened on for clients; give it a place of its own",
+        ),
+    ],
+)
+def test_a_place_that_the_admin_interface_can_t_have(refuse: Refuse, text: str, said: str) -> None:
+    """As strangers, or clients, would be there."""
+    assert refuse(f"{text}\n[[sites]]\n{SITE}").startswith(said)
 
 
 def test_an_error_about_a_file_is_explained_by_its_key(read: Read, tmp_path: Path) -> None:

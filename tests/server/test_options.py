@@ -48,6 +48,7 @@ def test_options_say_the_same_as_a_file(here: Path) -> None:
         listen = ["tcp:1", "tcp:2"]
         state_dir = "state"
         workers = 3
+        admin = "unix:a"
         [[sites]]
         certificate = ["fullchain.pem", "fullchain.pem"]
         private_key = ["privkey.pem", "privkey.pem"]
@@ -62,13 +63,14 @@ def test_options_say_the_same_as_a_file(here: Path) -> None:
     by_options = parsed(
         *("--listen", "tcp:1", "--listen", "tcp:2", "--state-dir", "state", *ONE_SITE, *FILES),
         *("--responder", "", "--issuer", "fullchain.pem", "--staple-file", "a.der", "--staple-file", "b.der"),
-        *("--must-staple", "refuse", "--workers", "3"),
+        *("--must-staple", "refuse", "--workers", "3", "--admin", "unix:a"),
     ).configuration()
     assert by_options.listeners == by_file.listeners
     assert by_options.sites == by_file.sites
     assert by_options.settings == by_file.settings
     assert by_options.state_dir == by_file.state_dir
     assert by_options.workers == by_file.workers == 3
+    assert by_options.admin == by_file.admin is not None
     assert by_options.file is None
 
 
@@ -128,6 +130,8 @@ def test_a_file_takes_the_place_of_the_others(here: Path) -> None:
         ((*ONE_SITE, "--state-dir", "privkey.pem"), "--state-dir: "),
         ((*ONE_SITE, "--workers", "many"), "--workers: is 'many'; give a number, or \"auto\""),
         ((*ONE_SITE, "--workers", "0"), '--workers: is 0; give a number from 1 to 256, or "auto"'),
+        ((*ONE_SITE, "--admin", "tcp:9443"), "--admin: would be open to everybody"),
+        (("--demo", "--admin", "unix:a"), "--admin: does not go with --demo; leave one of them out"),
         (("--demo", "--workers", "2"), "--workers: does not go with --demo; leave one of them out"),
         (("--config", "nope.toml"), "nope.toml: does not exist; check the path"),
         (("--config", "a.toml", "--static", "www"), "--static: does not go with --config; leave one of them out"),

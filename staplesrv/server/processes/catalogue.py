@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from itertools import count
 
@@ -27,20 +28,21 @@ class Catalogue:
     def __init__(self, stage: Stage) -> None:
         self.numbers: dict[LiveSite, int] = {}
         self._stage = stage
-        self._by_number: dict[int, LiveSite] = {}
+        self._counters: dict[int, Counter[str]] = {}
         self._next_number = count(1)
         self._told: dict[bytes, tuple[Held | None, Reason]] = {}
 
     @property
     def known(self) -> frozenset[int]:
         """What a worker knows that was told of all sites."""
-        return frozenset(self._by_number)
+        return frozenset(self.numbers.values())
 
     def number(self) -> None:
         """Give numbers to what the stage shows now."""
         before = self.numbers
         self.numbers = {site: before.get(site) or next(self._next_number) for site in self._stage.live}
-        self._by_number = {number: site for site, number in self.numbers.items()}
+        # What workers had counted before they were told comes after that.
+        self._counters = {number: site.handshakes for sites in (before, self.numbers) for site, number in sites.items()}
 
     def show(self, known: Collection[int]) -> orders.Show:
         """Make the order to show all sites.
@@ -62,6 +64,6 @@ class Catalogue:
     def count(self, beat: reports.Beat) -> None:
         """Add handshakes to their sites: those that there are, and outcomes that there can be."""
         for number, outcome, more in beat.handshakes:
-            site = self._by_number.get(number)
-            if site is not None and outcome in _OUTCOMES:
-                site.handshakes[outcome] += more
+            counter = self._counters.get(number)
+            if counter is not None and outcome in _OUTCOMES:
+                counter[outcome] += more

@@ -220,6 +220,9 @@ class Worker:
             self.premises.adopt(self._plan)
 
     def _show(self, sites: Sequence[tuple[int, Any]]) -> None:
+        if self._sites:
+            # Those that go have counted, too.
+            self._report_life()
         self._sites = {
             number: self._sites[number] if loaded is None else self._made(loaded) for number, loaded in sites
         }

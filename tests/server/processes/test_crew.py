@@ -14,6 +14,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from staplesrv.errors import OperatorError
+from staplesrv.ops.status import State
 from staplesrv.server.config import load
 from staplesrv.server.inheritance import Inheritance
 from staplesrv.server.processes import fork_server, orders, reports
@@ -276,6 +277,47 @@ def test_handshakes_are_added_up_and_nonsense_is_not(firm: Firm) -> None:
     firm.die(firm.hands[0])
     traffic = firm.crew.traffic()
     assert (traffic.open, traffic.accepted, traffic.requests, traffic.closed) == (1, 10, 6, {"lost": 2})
+
+
+def test_handshakes_of_a_site_that_was_replaced_count(firm: Firm) -> None:
+    """Workers tell of them once more when they are told of another one."""
+    firm.serve()
+    (before,) = firm.stage.live
+    number = firm.crew._catalogue.numbers[before]
+    after = firm.stage.make(before.loaded)
+    after.handshakes = before.handshakes
+    firm.stage.show((after,))
+    firm.say(firm.hands[0], reports.Beat(0, 0, 0, {}, [(number, STAPLED, 2)]))
+    assert after.handshakes == {STAPLED: 2}
+
+
+def test_requests_that_were_too_much_are_added_up(firm: Firm) -> None:
+    """Of sites that there are; also those of workers that have ended."""
+    firm.serve()
+    for hand in firm.hands:
+        firm.say(hand, reports.Beat(0, 0, 0, {}, [], [("site 1", 3), ("nonsense", 1)]))
+    firm.die(firm.hands[0])
+    assert firm.crew.traffic().refused == {"site 1": 6}
+
+
+def test_each_worker_is_told_of(firm: Firm) -> None:
+    """Whether it serves yet, and when it last said anything; one that leaves is there until it has gone."""
+    first, second = firm.hands
+    firm.say(first, reports.Serving(0))
+    firm.reactor.advance(10)
+    firm.say(second, reports.Beat(7, 0, 0, {}, []))
+    second.pid = 5
+    found = firm.crew.workers(1000.0)
+    assert (found.wanted, found.serving, found.replaced) == (2, 1, 0)
+    assert [(one.seat, one.pid, one.state, one.heard.timestamp(), one.open) for one in found.each] == [
+        (1, None, State.SERVING, 990.0, 0),
+        (2, 5, State.STARTING, 1000.0, 7),
+    ]
+    first.drain(0, 0)
+    assert firm.crew.workers(1000.0).each[0].state is State.STOPPING
+    firm.say(second, reports.Serving(0))
+    firm.die(second)
+    assert firm.crew.workers(1000.0).replaced == 1
 
 
 def test_a_worker_that_says_what_it_can_t_is_ended(firm: Firm) -> None:

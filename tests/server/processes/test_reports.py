@@ -14,14 +14,25 @@ ONES = [
     reports.Failed(1, "a.toml", "is wrong", "mend it", "key"),
     reports.Serving(0),
     reports.Beat(1, 2, 3, {"lost": 4}, [(5, "stapled", 6)]),
+    reports.Beat(1, 2, 3, {}, [], [("site 1 (a.example)", 7)]),
     reports.Line("error", "text"),
 ]
 
 
-@pytest.mark.parametrize("report", ONES, ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize("report", ONES, ids=repr)
 def test_reports_come_out_as_they_went_in(report: reports.Report) -> None:
     """All kinds."""
     assert reports.unpacked(reports.packed(report)) == report
+
+
+def test_the_fullest_report_is_short_enough() -> None:
+    """Or it would end the worker."""
+    closed = {f"{why}{'x' * 40}": 1 << 52 for why in range(10, 74)}
+    handshakes = [(1 << 32, "missing:verify-failed", 1 << 52)] * reports.MOST_HANDSHAKES
+    refused = [(f"site 12345 ({'n' * 253})", 1 << 52)] * reports.MOST_REFUSED
+    fullest = reports.Beat(1 << 52, 1 << 52, 1 << 52, closed, handshakes, refused)
+    assert reports.unpacked(reports.packed(fullest)) == fullest
+    assert len(reports.packed(fullest)) <= reports.LONGEST
 
 
 @given(st.binary())
