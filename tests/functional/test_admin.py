@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -17,6 +18,7 @@ import pytest
 from functional.family import is_alive, workers
 from functional.harness import (
     BIN,
+    ROOT,
     Pki,
     Program,
     free_port,
@@ -246,6 +248,23 @@ def test_an_upgrade_keeps_the_interface(tmp_path: Path, pki: Pki, count: int) ->
                 os.kill(new, signal.SIGTERM)
                 wait_until(lambda: not is_alive(new), "its end")
         assert not (tmp_path / "admin").exists()
+
+
+@pytest.mark.parametrize(("page", "count"), [("docs/operations.md", 5), ("README.md", 2)])
+def test_the_commands_that_are_shown(tmp_path: Path, pki: Pki, page: str, count: int) -> None:
+    """Each does something for a server whose file is in the same folder."""
+    need("curl")
+    shown = re.findall(
+        r"^(?:staplesrv (?:status|reload)|curl --unix-socket) .*", (ROOT / page).read_text(), re.MULTILINE
+    )
+    assert len(shown) == count
+    with served(pki, tmp_path, 1, admin="unix:admin.sock"):
+        for command in shown:
+            environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
+            done = subprocess.run(
+                command, shell=True, cwd=tmp_path, env=environment, capture_output=True, timeout=60, check=False
+            )
+            assert (done.returncode, bool(done.stdout)) == (0, True), command
 
 
 @pytest.mark.parametrize(

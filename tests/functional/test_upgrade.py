@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,14 +26,15 @@ def pid_in(file: Path) -> int:
 
 
 @contextmanager
-def replaceable(pki: Pki, folder: Path, count: int, **keys: object) -> Iterator[tuple[Program, int]]:
+def replaceable(pki: Pki, folder: Path, count: int, *tables: str, **keys: object) -> Iterator[tuple[Program, int]]:
     """The program, and its port; whatever process it is in the end is stopped."""
     files = pki.issue(folder, "localhost")
     (folder / "www").mkdir()
     (folder / "www" / "index.html").write_text("a page")
     port = free_port()
     listen = [f"tcp:{port}:interface=127.0.0.1", f"unix:{folder}/socket"]
-    config = write_config(folder, port, site_table(files, static=folder / "www"), workers=count, listen=listen, **keys)
+    site = site_table(files, static=folder / "www")
+    config = write_config(folder, port, site, *tables, workers=count, listen=listen, **keys)
     with twistd(folder, "--config", str(config)) as program:
         program.wait_for("serving on")
         try:
@@ -65,6 +68,23 @@ def test_an_upgrade_loses_nothing(tmp_path: Path, pki: Pki, count: int, upgrades
     assert not (tmp_path / "socket").exists()
     assert not pid_file.exists()
     assert "Traceback" not in program.output()
+
+
+def test_a_plain_unix_socket_is_taken_along(tmp_path: Path, pki: Pki) -> None:
+    """With its permissions; the old process takes neither the path nor the socket with it."""
+    pid_file = tmp_path / "twistd.pid"
+    plain = f'[[listeners]]\nendpoint = "unix:{tmp_path}/plain:mode=600"\ntls = "off"\n'
+    with replaceable(pki, tmp_path, 1, plain):
+        old = pid_in(pid_file)
+        os.kill(old, signal.SIGUSR2)
+        wait_until(lambda: pid_in(pid_file) not in (0, old) and not is_alive(old), "the new process, alone")
+        assert stat.S_IMODE((tmp_path / "plain").stat().st_mode) == 0o600
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(20)
+            client.connect(str(tmp_path / "plain"))
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert client.recv(12) == b"HTTP/1.1 301"
+    assert not (tmp_path / "plain").exists()
 
 
 def test_a_new_process_that_fails_leaves_the_old_one(tmp_path: Path, pki: Pki) -> None:

@@ -40,14 +40,14 @@ def _certificate(one: Document, now: datetime) -> str:
     if one["stapled"]:
         return f"stapled until {text.when(_time(one['stapled_until']), now)}"
     failure = f": {one['last_failure']}" if one["last_failure"] else ""
-    return f"without a staple, {one['reason']}{failure}"
+    again = f"; asked again in {text.span(_time(one['next_question']) - now)}" if one["next_question"] else ""
+    return f"without a staple, {one['reason']}{failure}{again}"
 
 
 def _rest(found: Document, now: datetime) -> Iterator[tuple[str, str]]:
     listeners: Sequence[str] = found["listeners"]
     since = text.span(now - _time(found["started_at"]))
-    said = f"{found['state']} for {since}, staplesrv {found['version']}, pid {found['pid']}"
-    yield "server", said
+    yield "server", f"{found['state']}, started {since} ago, staplesrv {found['version']}, pid {found['pid']}"
     yield "listens on", ", ".join(listeners)
     workers = found["workers"]
     yield "workers", f"{workers['serving']} of {workers['wanted']} serve, {workers['replaced']} were replaced"

@@ -25,7 +25,7 @@ def test_a_server_that_is_well() -> None:
         "",
         "  a.example   stapled until 2026-05-06 12:00:00 UTC, in 1 d 23 h",
         "",
-        "  server         serving for 1 h 1 min, staplesrv 1.2.3, pid 99",
+        "  server         serving, started 1 h 1 min ago, staplesrv 1.2.3, pid 99",
         "  listens on     127.0.0.1:443",
         "  workers        1 of 1 serve, 0 were replaced",
         "  connections    3 open, 10 so far, 20 requests",
@@ -38,13 +38,14 @@ def test_the_worst_certificates_come_first() -> None:
     soon = certificate("soon.example", stapled_until=NOON + timedelta(hours=1))
     failed = certificate("failed.example", Reason.FETCH_FAILED, last_failure="connection refused")
     revoked = certificate("revoked.example", Reason.REVOKED)
-    none = certificate("none.example", Reason.NO_URL)
+    none = certificate("none.example", Reason.NO_URL, next_question=None)
     found = shown(status(certificate(), none, soon, failed, revoked))
     assert found[0] == "CRITICAL - unix:/run/a: revoked.example has no staple: revoked"
     assert [line.split()[0] for line in found[2:7]] == [
         *("revoked.example", "failed.example", "none.example", "soon.example", "a.example")
     ]
-    assert found[3].endswith("without a staple, fetch-failed: connection refused")
+    assert found[3].endswith("without a staple, fetch-failed: connection refused; asked again in 23 h 59 min")
+    assert found[4].endswith("without a staple, no-url")
 
 
 def test_of_many_certificates_some_are_shown() -> None:
