@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.application.service import Service
@@ -32,13 +32,22 @@ class AdminDoor(Service):
         place: For errors.
         server: What is looked at and steered.
         reactor: The reactor.
+        give_up: Called if the socket can't listen after all, though it could be bound.
     """
 
-    def __init__(self, address: AdminAddress | None, place: Place, server: Server, reactor: Any) -> None:
+    def __init__(
+        self,
+        address: AdminAddress | None,
+        place: Place,
+        server: Server,
+        reactor: Any,
+        give_up: Callable[[OperatorError], object],
+    ) -> None:
         self._address = address
         self._place = place
         self._server = server
         self._reactor = reactor
+        self._give_up = give_up
         self._ports: BoundPorts | None = None
         self._inherited = False
         self._listening = False
@@ -66,7 +75,7 @@ class AdminDoor(Service):
         try:
             self._ports = BoundPorts.bind(self._reactor, endpoint, given)
         except OperatorError as error:
-            raise self._place.error("admin", f"{error.where}: {error.problem}", error.advice) from error
+            raise self._explained(error) from error
         self._inherited = given is not None
         if self._inherited:
             self._ports.own_paths()
@@ -78,15 +87,15 @@ class AdminDoor(Service):
             self.open()
 
     def open(self) -> None:
-        """Answer from now on in any case; the second call does nothing.
-
-        Raises:
-            OperatorError: another process was faster.
-        """
+        """Answer from now on in any case; the second call does nothing."""
         if self._ports is None or self._listening:
             return
         self._listening = True
-        self._ports.listen(AdminSite(tree(self._server, self._reactor), self._reactor))
+        try:
+            self._ports.listen(AdminSite(tree(self._server, self._reactor), self._reactor))
+        except OperatorError as error:
+            self._give_up(self._explained(error))
+            return
         _log.info("admin on {addresses}", addresses=", ".join(map(summary.address, self.addresses)))
 
     def leave(self) -> None:
@@ -105,3 +114,6 @@ class AdminDoor(Service):
         """Answer no more."""
         super().stopService()  # type: ignore[no-untyped-call]  # as above
         return None if self._ports is None else self._ports.stopListening()
+
+    def _explained(self, error: OperatorError) -> OperatorError:
+        return self._place.error("admin", f"{error.where}: {error.problem}", error.advice)

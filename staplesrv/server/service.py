@@ -95,7 +95,7 @@ class StaplesrvService(MultiService):
             wall_clock=wall_clock,
         )
         self.stapler.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
-        self.admin = AdminDoor(configuration.admin, configuration.place, self, reactor)
+        self.admin = AdminDoor(configuration.admin, configuration.place, self, reactor, give_up or _say)
         self.admin.setServiceParent(self)  # type: ignore[no-untyped-call]  # as above
         front = self.stapler.stage.front
         limits = limits or configuration.limits
@@ -296,3 +296,7 @@ class StaplesrvService(MultiService):
             call()
         except OperatorError as error:
             raise self.configuration.explain(error) from error
+
+
+def _say(error: OperatorError) -> None:
+    _log.critical("{problem}", problem=str(error))

@@ -121,6 +121,20 @@ class AdminDoorTests(ServedTestCase):
                 service.prepare()
         assert service.doors == ()
 
+    async def test_a_port_that_is_lost_before_listening_gives_up(self) -> None:
+        """Two sockets may be bound to one port, but only one may listen."""
+        given_up: list[OperatorError] = []
+        top = 'listen = "tcp:0:interface=127.0.0.1"\nadmin = "tcp:0:interface=127.0.0.2"'
+        service = self.service(self.write(top=top), give_up=given_up.append)
+        service.prepare()
+        with socket.socket() as faster:
+            faster.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            faster.bind(tuple(service.admin.addresses[0]))
+            faster.listen()
+            service.startService()
+        assert [error.key for error in given_up] == ["admin"]
+        assert "is in use" in str(given_up[0])
+
     async def test_a_socket_that_another_process_has_is_answered_when_this_one_serves(self) -> None:
         """Until then it is the other one's; the path is this one's in the end."""
         path = self.folder / "admin"
