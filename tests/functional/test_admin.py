@@ -77,7 +77,9 @@ def metrics(program: Program) -> dict[str, float]:
 
 
 @contextmanager
-def served(pki: Pki, folder: Path, count: int, *tables: str, wait: str = "serving on", **keys: object) -> Iterator[Any]:
+def served(
+    pki: Pki, folder: Path, count: int, settings: str = "", *, wait: str = "serving on", **keys: object
+) -> Iterator[Any]:
     """The program with some workers, a page, and its admin interface in the file `admin`."""
     files = pki.issue(folder, "localhost")
     (folder / "www").mkdir()
@@ -86,7 +88,7 @@ def served(pki: Pki, folder: Path, count: int, *tables: str, wait: str = "servin
     port = free_port()
     site = site_table(files, static=folder / "www", request_rate=0.01, request_burst=2)
     keys = {"workers": count, "admin": "unix:admin", **keys}
-    with twistd(folder, "--config", str(write_config(folder, port, site, *tables, **keys))) as program:
+    with twistd(folder, "--config", str(write_config(folder, port, site, settings=settings, **keys))) as program:
         program.wait_for(wait)
         yield HTTPServer(program, port, folder)
         assert "Traceback" not in program.output()
@@ -178,29 +180,32 @@ def test_a_worker_that_dies_is_counted(tmp_path: Path, pki: Pki) -> None:
         assert metrics(server.program)["staplesrv_requests_total"] == 2
 
 
-def test_a_start_without_a_responder_says_what_it_waits_for(tmp_path: Path, pki: Pki) -> None:
-    """The socket answers while nobody can connect yet; then the certificate is shown with what went wrong."""
+def test_a_server_that_starts_says_so(tmp_path: Path, pki: Pki) -> None:
+    """The socket answers while the first staple is waited for, and nobody can connect yet."""
     pki.behave("silence")
-    settings = "[staples]\nstart_wait = 3\ntimeout = 2"
-    files = pki.issue(tmp_path, "localhost")
-    (tmp_path / "www").mkdir()
-    port = free_port()
-    config = tmp_path / "a.toml"
-    top = f'listen = "tcp:{port}:interface=127.0.0.1"\nstate_dir = "state"\nadmin = "unix:admin"\n{settings}\n'
-    config.write_text(top + site_table(files, static=tmp_path / "www"))
-    with twistd(tmp_path, "--config", str(config)) as program:
-        program.wait_for("admin on ")
-        assert curl(program, "/health") == (503, "starting: nobody can connect yet\n")
-        found = document(program)
-        assert (found["state"], found["verdict"]) == ("starting", "warning")
-        assert not is_listening(port)
-        program.wait_for("serving on")
-        wait_until(lambda: document(program)["certificates"][0]["reason"] == "fetch-failed", "the failure")
-        status, out, _ = asked(program, "status", "unix:admin")
+    with served(pki, tmp_path, 1, "start_wait = 100\ntimeout = 60", wait="admin on ") as server:
+        assert curl(server.program, "/health") == (503, "starting: nobody can connect yet\n")
+        status, out, _ = asked(server.program, "status", "unix:admin")
         assert status == 1
-        assert out.startswith("WARNING - unix:admin: localhost has no staple: fetch-failed: ")
-        assert curl(program, "/health") == (200, "ok\n")
-        assert metrics(program)[f"staplesrv_staple_present localhost {tmp_path}/fullchain.pem"] == 0
+        assert out.startswith("WARNING - unix:admin: starting: nobody can connect yet (and 1 more)\n")
+        assert metrics(server.program)["staplesrv_serving"] == 0
+        assert not is_listening(server.port)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_dead_responder_shows(tmp_path: Path, pki: Pki, count: int) -> None:
+    """With why; clients are served all the same, and that is what the health check is about."""
+    pki.down()
+    with served(pki, tmp_path, count, "start_wait = 0.1") as server:
+        wait_until(lambda: document(server.program)["certificates"][0]["reason"] == "fetch-failed", "the failure")
+        status, out, _ = asked(server.program, "status", "unix:admin")
+        assert status == 1
+        assert re.match(r"WARNING - unix:admin: localhost has no staple: fetch-failed: .*Connection refused\n", out)
+        assert curl(server.program, "/health") == (200, "ok\n")
+        samples = metrics(server.program)
+        assert samples[f"staplesrv_staple_present localhost {tmp_path}/fullchain.pem"] == 0
+        assert samples["staplesrv_certificates fetch-failed"] == 1
+        assert judge(look(server.port, "localhost")) == "none"
 
 
 def test_pages_in_browsers_can_t_look_or_steer(tmp_path: Path, pki: Pki) -> None:
