@@ -269,9 +269,10 @@ class Worker:
         for number, site in self._sites.items():
             counted = self._counted[number]
             for outcome, count in site.handshakes.items():
-                if count > counted[outcome]:
-                    yield number, outcome, count - counted[outcome]
+                if more := count - counted[outcome]:
+                    # First: after the last one that fits nobody comes back here.
                     counted[outcome] = count
+                    yield number, outcome, more
 
     def _new_refused(self, refused: Counter[str]) -> Iterator[tuple[str, int]]:
         for label, count in refused.items():
