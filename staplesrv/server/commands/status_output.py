@@ -10,7 +10,7 @@ from staplesrv.ops import text
 from staplesrv.ops.report import Verdict
 
 MOST = 20
-"""Certificates that have a line each, the worst first."""
+"""Certificates that have a line each, the worst first; and sites that can't be used."""
 
 Document = Mapping[str, Any]
 
@@ -62,8 +62,11 @@ def _rest(found: Document, now: datetime) -> Iterator[tuple[str, str]]:
     if reload is not None:
         at = text.span(now - _time(reload["at"]))
         yield "last reload", f"{at} ago: {'' if reload['good'] else 'failed: '}{reload['line']}"
-    for failure in found["failures"]:
+    failures: Sequence[str] = found["failures"]
+    for failure in failures[:MOST]:
         yield "can't be used", failure
+    if len(failures) > MOST:
+        yield "can't be used", f"and {len(failures) - MOST} more"
 
 
 def _time(iso: str) -> datetime:

@@ -65,6 +65,13 @@ def test_what_went_wrong_is_below() -> None:
     assert "  last reload    2 min ago: reloaded" in shown(reload=reloaded())
 
 
+def test_of_many_failures_some_are_shown() -> None:
+    """And how many more there are."""
+    found = shown(failures=tuple(f"{number}.pem: gone" for number in range(MOST + 5)))
+    assert sum(": gone" in line for line in found[1:]) == MOST
+    assert found[-1] == "  can't be used   and 5 more"
+
+
 def test_no_bar_is_in_the_first_line() -> None:
     """Monitoring takes what follows one for performance data."""
     assert "|" not in shown(failures=("a|b",))[0]
