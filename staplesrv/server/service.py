@@ -104,6 +104,8 @@ class StaplesrvService(MultiService):
         self._starting: Deferred[None] | None = None
         self._reloading: Deferred[None] | None = None
         self._again = False
+        self._serves = False
+        self._status = ""
 
     def prepare(self) -> None:
         """Read every file, make every resource and bind every socket; the second call does nothing.
@@ -154,7 +156,8 @@ class StaplesrvService(MultiService):
             self._again = True
             return
         _log.info("reloading")
-        self.systemd.reloading()
+        if self._serves:
+            self.systemd.reloading()
         self._reloading = Deferred.fromCoroutine(self.reload()).addErrback(_unexpected)
         self._reloading.addBoth(self._reload_ended)
 
@@ -170,7 +173,8 @@ class StaplesrvService(MultiService):
             after = wanted.as_far_as_reloaded(before)
             plan = await self.staff.rehearse(after)
         except OperatorError as error:
-            _log.error("reload: {problem}; what was served before goes on", problem=str(error))
+            self._status = f"reload: {error}; what was served before goes on"
+            _log.error("{status}", status=self._status)
             return
         for key in before.needs_restart_for(wanted):
             _log.warn("reload: {key} has changed, which takes a restart", key=key)
@@ -188,6 +192,11 @@ class StaplesrvService(MultiService):
             swapped=len(done.swapped),
             failures=len(done.failures),
         )
+        self._status = self._summary()
+
+    def alone(self) -> None:
+        """The process that this one was to replace has gone: systemd, which heard that one alone, hears this one now."""
+        self.systemd.ready(self._status)
 
     async def _start(self) -> None:
         try:
@@ -202,12 +211,15 @@ class StaplesrvService(MultiService):
         await self.staff.open()
         if not self.running:
             return
-        addresses = self.staff.addresses
-        line = summary.serving(addresses, self.stapler.stage.live, self._wall_clock())
-        _log.info("{line}", line=line)
-        self.systemd.ready(line)
+        self._serves = True
+        self._status = self._summary()
+        _log.info("{line}", line=self._status)
+        self.systemd.ready(self._status)
         if self._started is not None:
-            self._started(addresses)
+            self._started(self.staff.addresses)
+
+    def _summary(self) -> str:
+        return summary.serving(self.staff.addresses, self.stapler.stage.live, self._wall_clock())
 
     def _start_failed(self, failure: Failure) -> None:
         error = failure.value
@@ -243,7 +255,9 @@ class StaplesrvService(MultiService):
 
     def _reload_ended(self, _: object) -> None:
         self._reloading = None
-        self.systemd.ready()
+        # At the start it is not ready by that.
+        if self._serves:
+            self.systemd.ready(self._status)
         if self._again:
             self._again = False
             self.reload_soon()

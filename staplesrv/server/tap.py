@@ -70,13 +70,18 @@ def _server(options: Options, reactor: Any, identity: Identity | None) -> IServi
     give_up = _Failure(reactor).report
     limits = within_descriptors(configuration.limits.part(configuration.workers), reactor)
     workers = privileges.of_workers(configuration.user, configuration.group, configuration.place)
+
+    def alone() -> None:
+        options.alone()
+        service.alone()
+
     service = StaplesrvService(
         configuration,
         reactor=reactor,
         state_dir=state_dir,
         limits=limits,
         give_up=give_up,
-        started=lambda _: inheritance.served(reactor, options.alone),
+        started=lambda _: inheritance.served(reactor, alone),
         identity=workers,
         inheritance=inheritance,
     )

@@ -18,11 +18,14 @@ from twisted.python.failure import Failure
 
 from staplesrv.server.adopted_socket import adopt
 from staplesrv.server.inheritance import VARIABLE
+from staplesrv.tls.activation import KIND, Handed, handed_over
 
 PATIENCE = 120.0
 """Seconds that a new process has to serve: it waits for its first staples, too."""
 
-_FIRST = 3
+# Who has this number is not known before it has begun.
+_HANDING_OVER = ("/bin/sh", "-c", 'LISTEN_PID=$$; export LISTEN_PID; exec "$@"', "sh")
+
 _LONGEST = 32
 _log = Logger()
 
@@ -36,6 +39,7 @@ class Upgrade:
         sockets: Returns the sockets by their endpoints.
         followed: Called with the pid of the new process when it serves.
         command: What is started.
+        handed: Returns what systemd has handed over to this process.
 
     Attributes:
         under_way: Whether one has been started, and is not known to serve yet.
@@ -47,7 +51,9 @@ class Upgrade:
         folder: Path,
         sockets: Callable[[], Mapping[str, Sequence[socket.socket]]],
         followed: Callable[[int], object],
+        *,
         command: Sequence[str] | None = None,
+        handed: Callable[[], Sequence[Handed]] = handed_over,
     ) -> None:
         self.under_way = False
         self._reactor = reactor
@@ -56,6 +62,7 @@ class Upgrade:
         self._followed = followed
         # As it was called, interpreter and all.
         self._command = list(command or [sys.executable, *sys.orig_argv[1:]])
+        self._handed = handed
         self._process: Any = None
         self._life: socket.socket | None = None
         self._late: IDelayedCall | None = None
@@ -70,22 +77,27 @@ class Upgrade:
         # Open until this process ends, which is later than the reactor: twistd removes its pid file after that.
         self._life, watched = socket.socketpair()
         with ours, theirs, watched:
-            descriptors = {0: 0, 1: 1, 2: 2, _FIRST: theirs.fileno(), _FIRST + 1: watched.fileno()}
-            sockets: dict[str, list[int]] = {}
-            for endpoint, given in self._sockets().items():
-                numbers = range(len(descriptors), len(descriptors) + len(given))
-                sockets[endpoint] = list(numbers)
-                descriptors.update(zip(numbers, (one.fileno() for one in given), strict=True))
-            said = json.dumps({"way": _FIRST, "life": _FIRST + 1, "sockets": sockets})
+            # Those of systemd first, where whoever it starts looks for them.
+            handed = self._handed()
+            descriptors = [0, 1, 2, *(one.descriptor for one in handed)]
+
+            def put(*given: socket.socket) -> list[int]:
+                descriptors.extend(one.fileno() for one in given)
+                return list(range(len(descriptors) - len(given), len(descriptors)))
+
+            way, life = put(theirs, watched)
+            sockets = {endpoint: put(*given) for endpoint, given in self._sockets().items() if not _is_handed(endpoint)}
+            said = json.dumps({"way": way, "life": life, "sockets": sockets})
             _log.info("upgrade: starting {command}", command=" ".join(self._command))
             adopt(self._reactor, ours, _Way(self._served, self._failed))
+            command = [*(_HANDING_OVER if handed else ()), *self._command]
             self._process = self._reactor.spawnProcess(
                 ProcessProtocol(),
-                self._command[0],
-                self._command,
-                {**os.environ, VARIABLE: said},
+                command[0],
+                command,
+                {**os.environ, **_activation(handed), VARIABLE: said},
                 path=str(self._folder),
-                childFDs=descriptors,
+                childFDs=dict(enumerate(descriptors)),
             )
         self._late = self._reactor.callLater(PATIENCE, self._too_late)
 
@@ -121,6 +133,17 @@ class Upgrade:
         late, self._late = self._late, None
         if late is not None:
             late.cancel()
+
+
+def _is_handed(endpoint: str) -> bool:
+    return endpoint.partition(":")[0] == KIND
+
+
+def _activation(handed: Sequence[Handed]) -> Mapping[str, str]:
+    """What systemd would say of these sockets; `LISTEN_PID` belongs to it."""
+    if not handed:
+        return {}
+    return {"LISTEN_FDS": str(len(handed)), "LISTEN_FDNAMES": ":".join(one.name for one in handed)}
 
 
 class _Way(Protocol):

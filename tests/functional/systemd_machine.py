@@ -50,7 +50,16 @@ class Machine:
         with (self._folder / "console.txt").open("wb") as console:
             self._process = subprocess.Popen(
                 # A group of its own is what its processes are known by, and ended by.
-                ["sh", "-c", f'echo $$ >{self._cgroup}/cgroup.procs; exec "$@"', "sh", "unshare", *spaces, "sh", *script],
+                [
+                    "sh",
+                    "-c",
+                    f'echo $$ >{self._cgroup}/cgroup.procs; exec "$@"',
+                    "sh",
+                    "unshare",
+                    *spaces,
+                    "sh",
+                    *script,
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
@@ -74,6 +83,11 @@ class Machine:
         """Its files."""
         return Path(f"/proc/{self._first}/root")
 
+    @property
+    def version(self) -> int:
+        """The number of its systemd."""
+        return int(self.run("systemctl", "--version").split()[1])
+
     def run(self, *command: str, fails: bool = False) -> str:
         """Run a command inside, and return what it says."""
         entered = ["nsenter", f"--target={self._first}", "--pid", "--mount", "--cgroup", "--uts", "--ipc", "--"]
@@ -91,22 +105,10 @@ class Machine:
         """What a unit has logged."""
         return self.run("journalctl", "--no-pager", "--output=cat", f"--unit={unit}")
 
-    def host_pid(self, pid: int) -> int:
-        """The number that a process inside has outside."""
-        for status in Path("/proc").glob("[0-9]*/status"):
-            with suppress(OSError):
-                numbers = status.read_text().partition("NSpid:")[2].split("\n")[0].split()
-                if numbers[1:] == [str(pid)] and self._is_inside(status.parent):
-                    return int(status.parent.name)
-        return pytest.fail(f"no process {pid} inside")
-
     @property
     def _first(self) -> int:
         assert self._process is not None
         return children(self._process.pid)[0]
-
-    def _is_inside(self, process: Path) -> bool:
-        return (process / "ns/pid").readlink() == Path(f"/proc/{self._first}/ns/pid").readlink()
 
     def _install(self) -> None:
         for name in ("staplesrv", "twisted"):
@@ -116,7 +118,9 @@ class Machine:
         (venv / "pyvenv.cfg").write_text("home = /opt/python/bin\n")
         (venv / "bin" / "python").symlink_to(f"/opt/python/bin/{Path(_PYTHON).name}")
         program = venv / "bin" / "twistd"
-        program.write_text("#!/opt/staplesrv/bin/python\nimport sys\nfrom twisted.scripts.twistd import run\nsys.exit(run())\n")
+        program.write_text(
+            "#!/opt/staplesrv/bin/python\nimport sys\nfrom twisted.scripts.twistd import run\nsys.exit(run())\n"
+        )
         program.chmod(0o755)
 
     def _is_up(self) -> bool:

@@ -1,29 +1,34 @@
-"""The unit under a real systemd: the machine's own, or that of `STAPLESRV_SYSTEMD_ROOT`, the folder of another system."""
+"""The unit under a real systemd: this machine's, or that of STAPLESRV_SYSTEMD_ROOT, the folder of another system."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from functional.harness import ROOT, Pki, free_port, is_listening, judge, look, wait_until
-from functional.steady_load import steady_load
+from functional.steady_load import Load, steady_load
 from functional.systemd_machine import Machine
-
-UNIT = "staplesrv.service"
-EXAMPLES = ROOT / "examples" / "systemd"
-OLDER = "[Service]\nType=notify\nExecReload=/bin/kill -HUP $MAINPID\n"
-PRIVILEGED = "127.44.3.1"
 
 pytestmark = pytest.mark.soak
 
+UNIT = "staplesrv.service"
+UNITS = "etc/systemd/system"
+EXAMPLES = ROOT / "examples" / "systemd"
+MACHINE = "[Unit]\nRequires=basic.target\nAfter=basic.target\nAllowIsolate=yes\n"
+PRIVILEGED = "127.44.3.1"
+
 
 class Service:
-    """The unit, in a machine."""
+    """The unit in a machine, not started.
+
+    Args:
+        machine: The machine, booted.
+        port: Where it listens, on 127.0.0.1.
+    """
 
     def __init__(self, machine: Machine, port: int) -> None:
         self.machine = machine
@@ -32,29 +37,56 @@ class Service:
     @property
     def pid(self) -> int:
         """The supervisor, as the machine numbers it."""
-        return int(self.machine.show(UNIT, "MainPID"))
+        return int(self.show("MainPID"))
 
-    def start(self) -> None:
-        """Start it."""
-        self.machine.run("systemctl", "start", UNIT)
+    def show(self, name: str) -> str:
+        """A property of the unit."""
+        return self.machine.show(UNIT, name)
+
+    def do(self, verb: str) -> None:
+        """Have systemd do something with the unit; returns when that is done."""
+        self.machine.run("systemctl", verb, UNIT)
 
     def kill(self, number: signal.Signals) -> None:
         """Send the supervisor a signal."""
         self.machine.run("kill", f"-{number.name[3:]}", str(self.pid))
 
-    def host_is_gone(self, pid: int) -> bool:
-        """Whether a process of the machine has ended."""
-        return not (self.machine.root / f"proc/{pid}").exists()
-
-    def is_good(self) -> bool:
+    def is_good(self, port: int | None = None, host: str = "127.0.0.1") -> bool:
         """Whether it serves, with a staple."""
-        return judge(look(self.port, "localhost")) == "good"
+        return judge(look(port or self.port, "localhost", host=host)) == "good"
+
+    def configure(self, old: str, new: str) -> None:
+        """Change a part of the configuration."""
+        file = self.machine.root / "etc/staplesrv.toml"
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+
+    def adapt(self, text: str, unit: str = UNIT) -> None:
+        """Change a unit, as `systemctl edit` does."""
+        folder = self.machine.root / UNITS / f"{unit}.d"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{len(list(folder.iterdir()))}.conf").write_text(text)
+        self.machine.run("systemctl", "daemon-reload")
+
+    def wait_for_another(self, before: int) -> None:
+        """Wait until another process is ready."""
+        wait_until(lambda: self.pid not in (0, before) and self.show("ActiveState") == "active", "another process")
+
+    def upgrade(self) -> None:
+        """Have it replaced, and wait until the old process has gone."""
+        before = self.pid
+        self.kill(signal.SIGUSR2)
+        wait_until(lambda: self.pid != before, "the new process")
+        assert self.show("ActiveState") == "active"
+        wait_until(lambda: not (self.machine.root / f"proc/{before}").exists(), "the end of the old process")
+        assert self.show("ActiveState") == "active"
+        assert self.show("NRestarts") == "0"
 
 
 @pytest.fixture
 def service(tmp_path: Path, pki: Pki, port: int) -> Iterator[Service]:
-    """A machine with the unit and a configuration, not started."""
-    root = Path(os.environ.get("STAPLESRV_SYSTEMD_ROOT", "/"))
+    """A machine with the unit, and a configuration with workers of another user."""
     site = pki.issue(tmp_path, "localhost")
     listen = [f"tcp:{port}:interface=127.0.0.1", f"tcp:443:interface={PRIVILEGED}"]
     config = f"""
@@ -75,108 +107,126 @@ static = "/srv/www"
         "etc/ssl/staplesrv/chain.pem": site.certificate.read_text(),
         "etc/ssl/staplesrv/key.pem": site.private_key.read_text(),
         "srv/www/index.html": "a page",
-        "etc/sysusers.d/staplesrv.conf": "u staplesrv - staplesrv\n",
-        f"etc/systemd/system/{UNIT}": (EXAMPLES / UNIT).read_text(),
-        "etc/systemd/system/machine.target": "[Unit]\nRequires=basic.target\nAfter=basic.target\nAllowIsolate=yes\n",
+        "etc/sysusers.d/staplesrv.conf": (EXAMPLES / "sysusers.conf").read_text(),
+        f"{UNITS}/{UNIT}": (EXAMPLES / UNIT).read_text(),
+        f"{UNITS}/machine.target": MACHINE,
     }
-    with Machine(tmp_path / "machine", root, files) as machine:
+    with Machine(tmp_path / "machine", Path(os.environ.get("STAPLESRV_SYSTEMD_ROOT", "/")), files) as machine:
+        # Nobody but root can read the key.
         (machine.root / "etc/ssl/staplesrv/key.pem").chmod(0o600)
         (machine.root / "etc/ssl/staplesrv").chmod(0o700)
-        if version(machine) < 253:
-            older = machine.root / f"etc/systemd/system/{UNIT}.d/older.conf"
-            older.parent.mkdir()
-            older.write_text(OLDER)
         machine.run("systemd-sysusers")
-        machine.run("systemctl", "daemon-reload")
-        yield Service(machine, port)
+        service = Service(machine, port)
+        if machine.version < 253:
+            service.adapt((EXAMPLES / "before-253.conf").read_text())
+        yield service
 
 
-def version(machine: Machine) -> int:
-    """The number of systemd."""
-    return int(machine.run("systemctl", "--version").split()[1])
+def nothing_is_lost(load: Load) -> bool:
+    """Whether every request was answered, over connections that were never refused and always stapled."""
+    return (load.lost, load.failed, load.unstapled) == ([], [], 0)
 
 
 def test_the_start_lasts_until_it_serves(service: Service) -> None:
-    """Workers of another user included; then the status is what it serves."""
-    service.start()
+    """On a privileged port, with a key of root's, and with an access log that workers of another user write."""
+    service.do("start")
     assert service.is_good()
-    assert judge(look(443, "localhost", host=PRIVILEGED)) == "good"
-    print(service.machine.run("systemctl", "status", "--no-pager", UNIT))
+    assert service.is_good(443, PRIVILEGED)
+    assert service.show("StatusText").startswith(f"serving on 127.0.0.1:{service.port}, {PRIVILEGED}:443: localhost")
+    with steady_load(service.port) as load:
+        wait_until(lambda: load.answered > 20, "answers")
+    log = service.machine.root / "var/log/staplesrv/access.log"
+    wait_until(lambda: log.read_text().count('"GET / HTTP/1.1" 200') >= load.answered, "the log")
+    assert list((service.machine.root / "var/lib/staplesrv").iterdir())
 
 
-def configure(service: Service, old: str, new: str) -> None:
-    """Change a part of the configuration."""
-    file = service.machine.root / "etc/staplesrv.toml"
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new))
-
-
-def test_a_reload_returns_when_it_is_done(service: Service) -> None:
-    """With a new listener, and then with a mistake, after which everything goes on."""
-    service.start()
+def test_a_reload_returns_when_it_is_done(service: Service, pki: Pki, tmp_path: Path) -> None:
+    """Also one that takes seconds, and one that fails, after which everything goes on."""
+    service.do("start")
     another = free_port()
-    configure(service, "listen = [", f'listen = ["tcp:{another}:interface=127.0.0.1", ')
-    service.machine.run("systemctl", "reload", UNIT)
-    assert judge(look(another, "localhost")) == "good"
-    configure(service, "workers", "nonsense")
-    service.machine.run("systemctl", "reload", UNIT)
-    assert "nonsense" in service.machine.journal(UNIT)
-    assert service.machine.show(UNIT, "ActiveState") == "active"
+    service.configure("listen = [", f'listen = ["tcp:{another}:interface=127.0.0.1", ')
+    service.do("reload")
+    assert service.is_good(another)
+    pki.set("delay", 3.0)
+    renewed = pki.issue(tmp_path, "localhost")
+    for source, name in ((renewed.certificate, "chain.pem"), (renewed.private_key, "key.pem")):
+        (service.machine.root / "etc/ssl/staplesrv" / name).write_text(source.read_text())
+    before = look(another, "localhost").leaf
+    service.do("reload")
+    assert look(another, "localhost").leaf != before
     assert service.is_good()
-    print(service.machine.run("systemctl", "status", "--no-pager", UNIT))
+    service.configure("workers", "nonsense")
+    service.do("reload")
+    assert "nonsense" in service.show("StatusText")
+    assert service.show("ActiveState") == "active"
+    assert service.is_good()
 
 
 def test_the_end_is_waited_for(service: Service) -> None:
     """What is in flight is answered."""
-    service.start()
+    service.do("start")
     with steady_load(service.port) as load:
         wait_until(lambda: load.answered > 50, "answers")
-        service.machine.run("systemctl", "stop", UNIT)
+        service.do("stop")
     assert load.lost == []
-    assert service.machine.show(UNIT, "Result") == "success"
+    assert service.show("Result") == "success"
     assert not is_listening(service.port)
 
 
 def test_a_supervisor_that_was_killed_is_started_again(service: Service) -> None:
-    service.start()
+    """Its workers are no hindrance."""
+    service.do("start")
     before = service.pid
     service.kill(signal.SIGKILL)
-    wait_until(lambda: service.pid not in (0, before), "another one")
-    wait_until(lambda: service.machine.show(UNIT, "ActiveState") == "active", "its readiness")
+    service.wait_for_another(before)
     assert service.is_good()
 
 
 def test_a_supervisor_that_stands_still_is_replaced(service: Service) -> None:
-    """By the watchdog."""
-    drop_in = service.machine.root / f"etc/systemd/system/{UNIT}.d/soon.conf"
-    drop_in.parent.mkdir(exist_ok=True)
-    drop_in.write_text("[Service]\nWatchdogSec=3\n")
-    service.machine.run("systemctl", "daemon-reload")
-    service.start()
+    """By the watchdog; also after an upgrade."""
+    service.adapt("[Service]\nWatchdogSec=3\n")
+    service.do("start")
+    service.upgrade()
     before = service.pid
     service.kill(signal.SIGSTOP)
-    wait_until(lambda: service.pid not in (0, before), "another one")
-    wait_until(lambda: service.machine.show(UNIT, "ActiveState") == "active", "its readiness")
+    service.wait_for_another(before)
     assert service.is_good()
-    assert "atchdog" in service.machine.journal(UNIT)
+    assert "Watchdog timeout" in service.machine.journal(UNIT)
 
 
 def test_an_upgrade_is_followed(service: Service) -> None:
-    """The main process is another one, and the service was active all the time."""
-    service.start()
+    """The main process is another one, which is reloaded, and started again if it is killed; nobody is refused."""
+    service.do("start")
     with steady_load(service.port) as load:
         for _ in range(2):
-            before = service.pid
-            service.kill(signal.SIGUSR2)
-            wait_until(lambda: service.pid != before, "another one")  # noqa: B023
-            assert service.machine.show(UNIT, "ActiveState") == "active"
-            wait_until(lambda: service.host_is_gone(before), "the end of the old one")  # noqa: B023
-            assert service.machine.show(UNIT, "ActiveState") == "active"
-            service.machine.run("systemctl", "reload", UNIT)
-    assert (load.lost, load.failed, load.unstapled) == ([], [], 0)
-    assert service.machine.show(UNIT, "NRestarts") == "0"
-    print(service.machine.run("systemctl", "status", "--no-pager", UNIT))
+            service.upgrade()
+            service.do("reload")
+    assert nothing_is_lost(load)
+    assert service.show("StatusText").startswith("serving on")
     before = service.pid
     service.kill(signal.SIGKILL)
-    wait_until(lambda: service.pid not in (0, before), "another one")
+    service.wait_for_another(before)
+
+
+def test_sockets_of_systemd(service: Service) -> None:
+    """Of IPv4 and IPv6, under one name: over restarts and upgrades nobody is refused."""
+    addresses = (EXAMPLES / "staplesrv.socket").read_text().replace("0.0.0.0:443", f"127.0.0.1:{service.port}")
+    (service.machine.root / UNITS / "staplesrv.socket").write_text(
+        addresses.replace("[::]:443", f"[::1]:{service.port}")
+    )
+    service.configure(f"tcp:{service.port}:interface=127.0.0.1", "systemd:name=https")
+    service.machine.run("systemctl", "daemon-reload")
+    service.machine.run("systemctl", "start", "staplesrv.socket")
+    assert service.show("ActiveState") == "inactive"
+    assert service.is_good()
+    assert service.is_good(host="::1")
+    with steady_load(service.port) as load:
+        wait_until(lambda: load.answered > 50, "answers")
+        service.do("restart")
+        service.upgrade()
+        service.upgrade()
+        service.do("reload")
+        service.do("restart")
+    assert nothing_is_lost(load)
+    assert service.is_good(host="::1")
+    assert service.show("NRestarts") == "0"
