@@ -195,7 +195,7 @@ class StaplesrvService(MultiService):
         self._status = self._summary()
 
     def alone(self) -> None:
-        """The process that this one was to replace has gone: systemd, which heard that one alone, hears this one now."""
+        """The process that this one was to replace has gone: systemd, which heard that one, hears this one now."""
         self.systemd.ready(self._status)
 
     async def _start(self) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import ProcessProtocol, Protocol, connectionDone
 from twisted.logger import Logger
@@ -23,8 +24,18 @@ from staplesrv.tls.activation import KIND, Handed, handed_over
 PATIENCE = 120.0
 """Seconds that a new process has to serve: it waits for its first staples, too."""
 
-# Who has this number is not known before it has begun.
-_HANDING_OVER = ("/bin/sh", "-c", 'LISTEN_PID=$$; export LISTEN_PID; exec "$@"', "sh")
+_LAUNCHER = """
+import os, sys
+if os.fork():
+    os._exit(0)
+way, *command = sys.argv[1:]
+os.write(int(way), b"%d\\n" % os.getpid())
+if os.read(int(way), 1):
+    os.environ["LISTEN_PID"] = str(os.getpid())
+    os.execvp(command[0], command)
+"""
+# Starts the new process as no child of ours but of process 1: a main process that was somebody else's child when it
+# became that is killed by systemd where it should end by itself. It goes on when we, if still there, know its number.
 
 _LONGEST = 32
 _log = Logger()
@@ -63,7 +74,8 @@ class Upgrade:
         # As it was called, interpreter and all.
         self._command = list(command or [sys.executable, *sys.orig_argv[1:]])
         self._handed = handed
-        self._process: Any = None
+        self._pid: int | None = None
+        self._way: Any = None
         self._life: socket.socket | None = None
         self._late: IDelayedCall | None = None
 
@@ -73,6 +85,7 @@ class Upgrade:
             _log.warn("upgrade: a new process is starting already")
             return
         self.under_way = True
+        self._pid = None
         ours, theirs = socket.socketpair()
         # Open until this process ends, which is later than the reactor: twistd removes its pid file after that.
         self._life, watched = socket.socketpair()
@@ -89,9 +102,10 @@ class Upgrade:
             sockets = {endpoint: put(*given) for endpoint, given in self._sockets().items() if not _is_handed(endpoint)}
             said = json.dumps({"way": way, "life": life, "sockets": sockets})
             _log.info("upgrade: starting {command}", command=" ".join(self._command))
-            adopt(self._reactor, ours, _Way(self._served, self._failed))
-            command = [*(_HANDING_OVER if handed else ()), *self._command]
-            self._process = self._reactor.spawnProcess(
+            self._way = _Way(self._began, self._served, self._failed)
+            adopt(self._reactor, ours, self._way)
+            command = [sys.executable, "-IS", "-c", _LAUNCHER, str(way), *self._command]
+            self._reactor.spawnProcess(
                 ProcessProtocol(),
                 command[0],
                 command,
@@ -106,6 +120,10 @@ class Upgrade:
         if self.under_way:
             self._settled()
             self._kill()
+
+    def _began(self, pid: int) -> None:
+        self._pid = pid
+        self._way.transport.write(b"\n")
 
     def _served(self, pid: int) -> None:
         self._settled()
@@ -123,10 +141,11 @@ class Upgrade:
         self._kill()
 
     def _kill(self) -> None:
-        try:
-            self._process.signalProcess("KILL")
-        except ProcessExitedAlready:
-            return
+        # Without a number yet it ends for want of an answer.
+        self._way.transport.loseConnection()
+        if self._pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
 
     def _settled(self) -> None:
         self.under_way = False
@@ -147,19 +166,21 @@ def _activation(handed: Sequence[Handed]) -> Mapping[str, str]:
 
 
 class _Way(Protocol):
-    """Waits for the new process's number."""
+    """Waits for the new process's number: it comes when that begins, and again when it serves."""
 
-    def __init__(self, served: Callable[[int], object], failed: Callable[[], object]) -> None:
+    def __init__(
+        self, began: Callable[[int], object], served: Callable[[int], object], failed: Callable[[], object]
+    ) -> None:
         self._said = b""
-        self._served = served
+        self._steps = [served, began]
         self._failed = failed
 
     def dataReceived(self, data: bytes) -> None:
-        self._said = (self._said + data)[:_LONGEST]
-        number, end, _ = self._said.partition(b"\n")
-        if end and number.isdigit():
-            self._said = b""
-            self._served(int(number))
+        *numbers, rest = (self._said + data).split(b"\n")
+        self._said = rest[:_LONGEST]
+        for number in numbers:
+            if self._steps and number.isdigit():
+                self._steps.pop()(int(number))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002 - Twisted hands it over
         self._failed()

@@ -80,7 +80,8 @@ def test_they_last(tmp_path: Path, pki: Pki, count: int) -> None:
     activated = Activated(tmp_path, pki, count)
     activated.listen(HTTPS)
     with activated.run() as program:
-        assert activated.is_good() and activated.is_good("::1")
+        assert activated.is_good()
+        assert activated.is_good("::1")
         with steady_load(activated.port) as load:
             for _ in range(2):
                 activated.upgrade()
@@ -95,7 +96,9 @@ def test_they_last(tmp_path: Path, pki: Pki, count: int) -> None:
         activated.reload(program)
         activated.listen(MORE, HTTPS)
         activated.upgrade()
-        assert activated.is_good() and activated.is_good("::1") and activated.is_good(port=activated.more)
+        assert activated.is_good()
+        assert activated.is_good("::1")
+        assert activated.is_good(port=activated.more)
         assert "Traceback" not in program.output()
 
 

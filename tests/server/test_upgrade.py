@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from server.processes.fake_reactor import FakeProcess, FakeReactor
+from twisted.internet.protocol import connectionDone
 
 from staplesrv.server.inheritance import VARIABLE
-from staplesrv.server.upgrade import Upgrade
+from staplesrv.server.upgrade import PATIENCE, Upgrade
 from staplesrv.tls.activation import Handed
 
 
@@ -44,16 +47,39 @@ def start(sockets: dict[str, list[socket.socket]], *handed: Handed) -> tuple[Spa
     """Begin an upgrade; what the new process is told."""
     reactor = Spawning()
     upgrade = Upgrade(
-        reactor, Path("/"), lambda: sockets, lambda _: None, command=["program", "--option"], handed=lambda: handed
+        reactor, Path("/"), lambda: sockets, print, command=["program", "--option"], handed=lambda: handed
     )
     upgrade.start()
     return reactor, json.loads(reactor.environment[VARIABLE])
 
 
+@pytest.fixture
+def new() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that can be killed."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+        yield process
+
+
+class Upgrading:
+    """An upgrade that has begun, and the new process's end of the way."""
+
+    def __init__(self) -> None:
+        self.reactor = Spawning()
+        self.followed: list[int] = []
+        self.upgrade = Upgrade(self.reactor, Path("/"), dict, self.followed.append, handed=tuple)
+        self.upgrade.start()
+        (self.way,) = self.reactor.protocols
+
+    def say(self, data: bytes) -> None:
+        """The new process says something."""
+        self.way.dataReceived(data)
+
+
 def test_sockets_are_told_by_number(listening: socket.socket) -> None:
     """With the ways to the old process before them."""
     reactor, said = start({"tcp:443": [listening]})
-    assert reactor.spawned == [["program", "--option"]]
+    (command,) = reactor.spawned
+    assert command[-3:] == ["3", "program", "--option"]
     assert said == {"way": 3, "life": 4, "sockets": {"tcp:443": [5]}}
     assert reactor.descriptors[5] == listening.fileno()
     assert "LISTEN_FDS" not in reactor.environment
@@ -66,9 +92,62 @@ def test_sockets_of_systemd_are_handed_over_as_by_systemd(listening: socket.sock
         {"systemd:name=https": [listening], "tcp:80": [listening]}, Handed(other, "https"), Handed(other, "more")
     )
     (command,) = reactor.spawned
-    assert "LISTEN_PID=$$" in command[2]
-    assert command[-2:] == ["program", "--option"]
+    assert 'os.environ["LISTEN_PID"]' in command[3]
+    assert command[-3:] == ["5", "program", "--option"]
     assert reactor.environment["LISTEN_FDS"] == "2"
     assert reactor.environment["LISTEN_FDNAMES"] == "https:more"
     assert said == {"way": 5, "life": 6, "sockets": {"tcp:80": [7]}}
     assert reactor.descriptors[3:5] == [other, other]
+
+
+def test_the_new_process_is_answered_when_it_begins_and_followed_when_it_serves() -> None:
+    """However its words arrive."""
+    begun = Upgrading()
+    begun.say(b"1")
+    assert begun.way.transport.value() == b""
+    begun.say(b"7\n")
+    assert begun.way.transport.value() == b"\n"
+    begun.say(b"17")
+    assert begun.followed == []
+    begun.say(b"\n")
+    assert begun.followed == [17]
+    assert not begun.upgrade.under_way
+    begun.way.connectionLost(connectionDone)
+    assert not begun.reactor.getDelayedCalls()
+
+
+def test_whoever_stops_ends_the_new_process(new: subprocess.Popen[bytes]) -> None:
+    """It does not serve yet."""
+    begun = Upgrading()
+    begun.say(b"%d\n" % new.pid)
+    begun.upgrade.stop()
+    assert new.wait(10) == -signal.SIGKILL
+    assert not begun.upgrade.under_way
+
+
+def test_one_that_has_not_begun_does_not_when_its_way_ends() -> None:
+    """Nothing else is known of it."""
+    begun = Upgrading()
+    begun.upgrade.stop()
+    assert begun.way.transport.disconnecting
+
+
+def test_one_that_does_not_serve_in_time_is_ended(new: subprocess.Popen[bytes]) -> None:
+    """And there may be another one."""
+    begun = Upgrading()
+    begun.say(b"%d\n" % new.pid)
+    begun.reactor.advance(PATIENCE)
+    assert new.wait(10) == -signal.SIGKILL
+    begun.upgrade.start()
+    assert len(begun.reactor.spawned) == 2
+
+
+def test_one_that_has_ended_leaves_room_for_another() -> None:
+    """While it has not, a second one is not begun."""
+    begun = Upgrading()
+    begun.upgrade.start()
+    assert len(begun.reactor.spawned) == 1
+    begun.say(b"7\n")
+    begun.way.connectionLost(connectionDone)
+    begun.upgrade.start()
+    assert len(begun.reactor.spawned) == 2
