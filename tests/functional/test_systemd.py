@@ -5,11 +5,23 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from functional.harness import ROOT, Pki, free_port, is_listening, judge, look, wait_until
+from functional.harness import (
+    ROOT,
+    Pki,
+    SiteFiles,
+    free_port,
+    is_listening,
+    judge,
+    look,
+    need,
+    twistd,
+    wait_until,
+)
 from functional.steady_load import Load, steady_load
 from functional.systemd_machine import Machine
 
@@ -20,6 +32,14 @@ UNITS = "etc/systemd/system"
 EXAMPLES = ROOT / "examples" / "systemd"
 MACHINE = "[Unit]\nRequires=basic.target\nAfter=basic.target\nAllowIsolate=yes\n"
 PRIVILEGED = "127.44.3.1"
+KEYS = "etc/ssl/staplesrv"
+SITE = f"""
+[[sites]]
+certificate = "/{KEYS}/chain.pem"
+private_key = "/{KEYS}/key.pem"
+{{content}}
+{{names}}
+"""
 
 
 class Service:
@@ -62,6 +82,12 @@ class Service:
         assert old in text
         file.write_text(text.replace(old, new))
 
+    def install(self, files: SiteFiles) -> None:
+        """Put a certificate and its key in place of the earlier ones."""
+        for source, name in ((files.certificate, "chain.pem"), (files.private_key, "key.pem")):
+            (self.machine.root / KEYS / name).write_text(source.read_text())
+            (self.machine.root / KEYS / name).chmod(0o600)
+
     def adapt(self, text: str, unit: str = UNIT) -> None:
         """Change a unit, as `systemctl edit` does."""
         folder = self.machine.root / UNITS / f"{unit}.d"
@@ -97,26 +123,20 @@ listen = {json.dumps(listen)}
 [access_log]
 file = "/var/log/staplesrv/access.log"
 
-[[sites]]
-certificate = "/etc/ssl/staplesrv/chain.pem"
-private_key = "/etc/ssl/staplesrv/key.pem"
-static = "/srv/www"
-"""
+{SITE.format(names="", content='static = "/srv/www"')}"""
     files = {
         "etc/staplesrv.toml": config,
-        "etc/ssl/staplesrv/chain.pem": site.certificate.read_text(),
-        "etc/ssl/staplesrv/key.pem": site.private_key.read_text(),
         "srv/www/index.html": "a page",
         "etc/sysusers.d/staplesrv.conf": (EXAMPLES / "sysusers.conf").read_text(),
         f"{UNITS}/{UNIT}": (EXAMPLES / UNIT).read_text(),
         f"{UNITS}/machine.target": MACHINE,
     }
     with Machine(tmp_path / "machine", Path(os.environ.get("STAPLESRV_SYSTEMD_ROOT", "/")), files) as machine:
-        # Nobody but root can read the key.
-        (machine.root / "etc/ssl/staplesrv/key.pem").chmod(0o600)
-        (machine.root / "etc/ssl/staplesrv").chmod(0o700)
         machine.run("systemd-sysusers")
         service = Service(machine, port)
+        # Nobody but root can read what is in there.
+        (machine.root / KEYS).mkdir(mode=0o700)
+        service.install(site)
         if machine.version < 253:
             service.adapt((EXAMPLES / "before-253.conf").read_text())
         yield service
@@ -140,6 +160,40 @@ def test_the_start_lasts_until_it_serves(service: Service) -> None:
     assert list((service.machine.root / "var/lib/staplesrv").iterdir())
 
 
+def test_a_server_can_ask_others(service: Service, pki: Pki, tmp_path: Path) -> None:
+    """A responder whose name DNS knows, and a backend whose certificate one of the system's roots has signed."""
+    (tmp_path / "hosts").write_text("127.0.0.1 responder.test\n")
+    options = ["--port=53", f"--interface={PRIVILEGED}", f"--hosts-file={tmp_path}/hosts"]
+    for folder in ("dns", "backend", "www"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "www" / "index.html").write_text("from the backend")
+    behind = free_port()
+    resolver = service.machine.root / "etc/resolv.conf"
+    resolver.unlink(missing_ok=True)
+    resolver.write_text(f"nameserver {PRIVILEGED}\n")
+    url = pki.url().replace("127.0.0.1", "responder.test")
+    files = pki.issue(tmp_path, "localhost", "proxy.test", responder_urls=[url])
+    service.install(files)
+    with (service.machine.root / "etc/ssl/certs/ca-certificates.crt").open("a") as roots:
+        roots.write(Path(pki.root("ca", str(tmp_path / "root.pem"))).read_text())
+    with (service.machine.root / "etc/staplesrv.toml").open("a") as config:
+        config.write(SITE.format(names='names = ["proxy.test"]', content=f'proxy = "https://localhost:{behind}"'))
+    service.configure('static = "/srv/www"', 'static = "/srv/www"\nnames = ["localhost"]')
+    backend = [f"--listen=tcp:{behind}:interface=127.0.0.1", f"--certificate={files.certificate}", "--responder="]
+    backend += [f"--private-key={files.private_key}", f"--static={tmp_path}/www"]
+    with (
+        twistd(tmp_path / "dns", *options, plugin="dns") as dns,
+        twistd(tmp_path / "backend", *backend) as serving,
+    ):
+        dns.wait_for("starting on 53")
+        serving.wait_for("serving on")
+        service.do("start")
+        assert service.is_good()
+        where = f"proxy.test:443:127.0.0.1:{service.port}"
+        asking = [need("curl"), "-s", "--cacert", f"{tmp_path}/root.pem", "--connect-to", where, "https://proxy.test/"]
+        assert subprocess.run(asking, capture_output=True, timeout=20, check=True).stdout == b"from the backend"
+
+
 def test_a_reload_returns_when_it_is_done(service: Service, pki: Pki, tmp_path: Path) -> None:
     """Also one that takes seconds, and one that fails, after which everything goes on."""
     service.do("start")
@@ -148,9 +202,7 @@ def test_a_reload_returns_when_it_is_done(service: Service, pki: Pki, tmp_path: 
     service.do("reload")
     assert service.is_good(another)
     pki.set("delay", 3.0)
-    renewed = pki.issue(tmp_path, "localhost")
-    for source, name in ((renewed.certificate, "chain.pem"), (renewed.private_key, "key.pem")):
-        (service.machine.root / "etc/ssl/staplesrv" / name).write_text(source.read_text())
+    service.install(pki.issue(tmp_path, "localhost"))
     before = look(another, "localhost").leaf
     service.do("reload")
     assert look(another, "localhost").leaf != before
@@ -162,9 +214,12 @@ def test_a_reload_returns_when_it_is_done(service: Service, pki: Pki, tmp_path: 
     assert service.is_good()
 
 
-def test_the_end_is_waited_for(service: Service) -> None:
-    """What is in flight is answered."""
+@pytest.mark.parametrize("upgrades", [0, 1])
+def test_the_end_is_waited_for(service: Service, upgrades: int) -> None:
+    """What is in flight is answered; also by a process that has replaced another."""
     service.do("start")
+    for _ in range(upgrades):
+        service.upgrade()
     with steady_load(service.port) as load:
         wait_until(lambda: load.answered > 50, "answers")
         service.do("stop")

@@ -46,9 +46,7 @@ def listening() -> Iterator[socket.socket]:
 def start(sockets: dict[str, list[socket.socket]], *handed: Handed) -> tuple[Spawning, dict[str, Any]]:
     """Begin an upgrade; what the new process is told."""
     reactor = Spawning()
-    upgrade = Upgrade(
-        reactor, Path("/"), lambda: sockets, print, command=["program", "--option"], handed=lambda: handed
-    )
+    upgrade = Upgrade(reactor, Path("/"), lambda: sockets, repr, command=["program", "--option"], handed=lambda: handed)
     upgrade.start()
     return reactor, json.loads(reactor.environment[VARIABLE])
 
