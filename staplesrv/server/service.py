@@ -186,6 +186,7 @@ class StaplesrvService(MultiService):
         except OperatorError as error:
             _log.error("reload: {problem}", problem=str(error))
         self.configuration = after
+        await self.staff.settled()
         _log.info(
             "reloaded: {sites} sites, {swapped} with new certificates, {failures} that can't be used",
             sites=len(after.sites),
