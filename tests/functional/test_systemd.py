@@ -31,7 +31,8 @@ UNIT = "staplesrv.service"
 UNITS = "etc/systemd/system"
 EXAMPLES = ROOT / "examples" / "systemd"
 MACHINE = "[Unit]\nRequires=basic.target\nAfter=basic.target\nAllowIsolate=yes\n"
-PRIVILEGED = "127.44.3.1"
+# The network is the host's: another address for each process of the tests.
+PRIVILEGED = f"127.44.{os.getpid() >> 8 & 255}.{os.getpid() % 255 + 1}"
 KEYS = "etc/ssl/staplesrv"
 SITE = f"""
 [[sites]]
@@ -264,14 +265,17 @@ def test_an_upgrade_is_followed(service: Service) -> None:
 
 
 def test_sockets_of_systemd(service: Service) -> None:
-    """Of IPv4 and IPv6, under one name: over restarts and upgrades nobody is refused."""
-    addresses = (EXAMPLES / "staplesrv.socket").read_text().replace("0.0.0.0:443", f"127.0.0.1:{service.port}")
-    (service.machine.root / UNITS / "staplesrv.socket").write_text(
-        addresses.replace("[::]:443", f"[::1]:{service.port}")
-    )
+    """Over restarts and upgrades nobody is refused, on IPv4 and IPv6; a privileged port takes no privilege then."""
+    socket_unit = (EXAMPLES / "staplesrv.socket").read_text()
+    first = socket_unit.replace("0.0.0.0:443", f"127.0.0.1:{service.port}").replace("[::]:443", f"[::1]:{service.port}")
+    (service.machine.root / UNITS / "staplesrv.socket").write_text(first)
+    second = f"[Socket]\nFileDescriptorName=more\nService={UNIT}\nListenStream={PRIVILEGED}:443\n"
+    (service.machine.root / UNITS / "staplesrv-more.socket").write_text(second)
+    sockets = "Sockets=staplesrv.socket staplesrv-more.socket"
+    service.adapt(f"[Service]\n{sockets}\nCapabilityBoundingSet=~CAP_NET_BIND_SERVICE\n")
     service.configure(f"tcp:{service.port}:interface=127.0.0.1", "systemd:name=https")
-    service.machine.run("systemctl", "daemon-reload")
-    service.machine.run("systemctl", "start", "staplesrv.socket")
+    service.configure(f', "tcp:443:interface={PRIVILEGED}"', "")
+    service.machine.run("systemctl", "start", "staplesrv.socket", "staplesrv-more.socket")
     assert service.show("ActiveState") == "inactive"
     assert service.is_good()
     assert service.is_good(host="::1")
@@ -280,8 +284,11 @@ def test_sockets_of_systemd(service: Service) -> None:
         service.do("restart")
         service.upgrade()
         service.upgrade()
+        service.configure('"systemd:name=https"', '"systemd:name=https", "systemd:domain=INET:name=more"')
         service.do("reload")
+        assert service.is_good(443, PRIVILEGED)
         service.do("restart")
     assert nothing_is_lost(load)
     assert service.is_good(host="::1")
+    assert service.is_good(443, PRIVILEGED)
     assert service.show("NRestarts") == "0"
