@@ -38,11 +38,14 @@ echo /opt/python/lib >"$here/etc/ld.so.conf.d/000-staplesrv.conf"
 chroot "$here" /sbin/ldconfig
 mount -t overlay overlay -o "lowerdir=$(IFS=: && echo "$*")" "$here/$site"
 cp -a "$base/files/." "$here"
-ln -sf /dev/null "$here/etc/systemd/system/systemd-logind.service"
+for unit in sys-kernel-debug.mount sys-kernel-tracing.mount systemd-logind.service; do
+  ln -sf /dev/null "$here/etc/systemd/system/$unit"
+done
 
 cd "$here"
 mkdir -p .outside
 pivot_root . .outside
 umount -l .outside
 exec env -i container=staplesrv-test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+  setpriv --bounding-set=-sys_boot,-sys_module,-sys_rawio,-sys_time,-syslog \
   /usr/lib/systemd/systemd --system --unit=machine.target --log-target=journal --show-status=no
