@@ -194,6 +194,9 @@ class Premises(MultiService):
                 door.close()
         self._open_doors()
 
+    async def settled(self) -> None:
+        """Do nothing: `settle` did it all."""
+
     def reopen_logs(self) -> None:
         """Go on in a new file, as the old one was renamed."""
         if self._log_file is not None:

@@ -35,7 +35,7 @@ from staplesrv.server.reloads import Reloads
 from staplesrv.server.staff import Staff
 from staplesrv.server.stop_signals import StopSignals
 from staplesrv.server.systemd import Systemd
-from staplesrv.staples.blocking import in_thread
+from staplesrv.staples.blocking import in_thread, shielded
 from staplesrv.tls.limits import Limits
 from staplesrv.tls.stapler import Stapler
 
@@ -114,6 +114,7 @@ class StaplesrvService(MultiService):
         self._reloads = Reloads(self._reload, self._failed_reload)
         self._since = sources.utc(wall_clock())
         self.state = State.STARTING
+        self._status = ""
 
     def prepare(self) -> None:
         """Read every file, make every resource and bind every socket; the second call does nothing.
@@ -204,7 +205,8 @@ class StaplesrvService(MultiService):
             after = wanted.as_far_as_reloaded(before)
             plan = await self.staff.rehearse(after)
         except OperatorError as error:
-            _log.error("reload: {problem}; what was served before goes on", problem=str(error))
+            self._status = f"reload: {error}; what was served before goes on"
+            _log.error("{status}", status=self._status)
             return self._failed_reload(str(error))
         for key in before.needs_restart_for(wanted):
             _log.warn("reload: {key} has changed, which takes a restart", key=key)
@@ -218,12 +220,18 @@ class StaplesrvService(MultiService):
             self.configuration = after
             return self._failed_reload(str(error))
         self.configuration = after
+        await self.staff.settled()
         line = (
             f"reloaded: {len(after.sites)} sites, {len(done.swapped)} with new certificates, "
             f"{len(done.failures)} that can't be used"
         )
         _log.info("{line}", line=line)
+        self._status = self._summary()
         return Reload(sources.utc(self._wall_clock()), good=True, line=line, failures=tuple(map(str, done.failures)))
+
+    def alone(self) -> None:
+        """The process that this one was to replace has gone: systemd, which heard that one, hears this one now."""
+        self.systemd.ready(self._status)
 
     async def _start(self) -> None:
         try:
@@ -240,12 +248,14 @@ class StaplesrvService(MultiService):
             return
         self.state = State.SERVING
         self.admin.open()
-        addresses = self.staff.addresses
-        line = summary.serving(addresses, self.stapler.stage.live, self._wall_clock())
-        _log.info("{line}", line=line)
-        self.systemd.ready(line)
+        self._status = self._summary()
+        _log.info("{line}", line=self._status)
+        self.systemd.ready(self._status)
         if self._started is not None:
-            self._started(addresses)
+            self._started(self.staff.addresses)
+
+    def _summary(self) -> str:
+        return summary.serving(self.staff.addresses, self.stapler.stage.live, self._wall_clock())
 
     def _start_failed(self, failure: Failure) -> None:
         error = failure.value
@@ -281,12 +291,15 @@ class StaplesrvService(MultiService):
         self.reload_soon()
 
     async def _reload(self) -> Reload:
+        # Until the first staples are there nothing listens; a reload would have it do so.
+        if self._starting is not None:
+            await shielded(self._starting)
         _log.info("reloading")
         self.systemd.reloading()
         try:
             return await self.reload()
         finally:
-            self.systemd.ready()
+            self.systemd.ready(self._status)
 
     def _failed_reload(self, problem: str) -> Reload:
         return Reload(sources.utc(self._wall_clock()), good=False, line=problem)

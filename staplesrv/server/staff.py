@@ -53,6 +53,9 @@ class Staff(Protocol):
     def settle(self, plan: Any, live: Collection[SiteCertificate]) -> None:
         """Have what was planned, and nothing else; may raise `OperatorError` about sockets."""
 
+    async def settled(self) -> None:
+        """Wait until whoever serves has done so."""
+
     def reopen_logs(self) -> None:
         """The log files were renamed."""
 

@@ -51,9 +51,13 @@ class Systemd(Service):
         if self._watchdog.running:
             self._watchdog.stop()
 
-    def ready(self, status: str = "") -> None:
-        """It serves; also after a reload."""
-        self._tell("READY=1", f"STATUS={status}") if status else self._tell("READY=1")
+    def ready(self, status: str) -> None:
+        """It serves; also after a reload.
+
+        Args:
+            status: What `systemctl status` shows.
+        """
+        self._tell("READY=1", f"STATUS={' '.join(status.splitlines())}")
 
     def reloading(self) -> None:
         """It reads its configuration again."""

@@ -36,6 +36,11 @@ __all__ = ["Options", "makeService"]
 MOST = 5
 """Files that a warning names one by one."""
 
+_NO_CALLBACKS = (
+    "OpenSSL can't call Python, as this process may not write memory that it executes; "
+    "leave MemoryDenyWriteExecute= out of systemd's unit, or whatever else denies that"
+)
+
 _log = Logger()
 
 
@@ -60,6 +65,11 @@ def makeService(options: Options) -> IService:
         return _server(options, reactor, identity)
     except OperatorError as error:
         raise SystemExit(f"staplesrv: {error}") from error
+    except MemoryError as error:
+        # cffi's word for memory that its callbacks take, by which OpenSSL calls Python.
+        if "write+execute" not in str(error):
+            raise
+        raise SystemExit(f"staplesrv: {_NO_CALLBACKS}") from error
 
 
 def _server(options: Options, reactor: Any, identity: Identity | None) -> IService:
@@ -70,13 +80,18 @@ def _server(options: Options, reactor: Any, identity: Identity | None) -> IServi
     give_up = _Failure(reactor).report
     limits = within_descriptors(configuration.limits.part(configuration.workers), reactor)
     workers = privileges.of_workers(configuration.user, configuration.group, configuration.place)
+
+    def alone() -> None:
+        options.alone()
+        service.alone()
+
     service = StaplesrvService(
         configuration,
         reactor=reactor,
         state_dir=state_dir,
         limits=limits,
         give_up=give_up,
-        started=lambda _: inheritance.served(reactor, options.alone),
+        started=lambda _: inheritance.served(reactor, alone),
         identity=workers,
         inheritance=inheritance,
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import ProcessProtocol, Protocol, connectionDone
 from twisted.logger import Logger
@@ -18,11 +19,24 @@ from twisted.python.failure import Failure
 
 from staplesrv.server.adopted_socket import adopt
 from staplesrv.server.inheritance import VARIABLE
+from staplesrv.tls.activation import KIND, Handed, handed_over
 
 PATIENCE = 120.0
 """Seconds that a new process has to serve: it waits for its first staples, too."""
 
-_FIRST = 3
+_LAUNCHER = """
+import os, sys
+if os.fork():
+    os._exit(0)
+way, *command = sys.argv[1:]
+os.write(int(way), b"%d\\n" % os.getpid())
+if os.read(int(way), 1):
+    os.environ["LISTEN_PID"] = str(os.getpid())
+    os.execvp(command[0], command)
+"""
+# Starts the new process as no child of ours but of process 1: a main process that was somebody else's child when it
+# became that is killed by systemd where it should end by itself. It goes on when we, if still there, know its number.
+
 _LONGEST = 32
 _log = Logger()
 
@@ -36,6 +50,7 @@ class Upgrade:
         sockets: Returns the sockets by their endpoints.
         followed: Called with the pid of the new process when it serves.
         command: What is started.
+        handed: Returns what systemd has handed over to this process.
 
     Attributes:
         under_way: Whether one has been started, and is not known to serve yet.
@@ -47,7 +62,9 @@ class Upgrade:
         folder: Path,
         sockets: Callable[[], Mapping[str, Sequence[socket.socket]]],
         followed: Callable[[int], object],
+        *,
         command: Sequence[str] | None = None,
+        handed: Callable[[], Sequence[Handed]] = handed_over,
     ) -> None:
         self.under_way = False
         self._reactor = reactor
@@ -56,7 +73,9 @@ class Upgrade:
         self._followed = followed
         # As it was called, interpreter and all.
         self._command = list(command or [sys.executable, *sys.orig_argv[1:]])
-        self._process: Any = None
+        self._handed = handed
+        self._pid: int | None = None
+        self._way: Any = None
         self._life: socket.socket | None = None
         self._late: IDelayedCall | None = None
 
@@ -66,26 +85,33 @@ class Upgrade:
             _log.warn("upgrade: a new process is starting already")
             return
         self.under_way = True
+        self._pid = None
         ours, theirs = socket.socketpair()
         # Open until this process ends, which is later than the reactor: twistd removes its pid file after that.
         self._life, watched = socket.socketpair()
         with ours, theirs, watched:
-            descriptors = {0: 0, 1: 1, 2: 2, _FIRST: theirs.fileno(), _FIRST + 1: watched.fileno()}
-            sockets: dict[str, list[int]] = {}
-            for endpoint, given in self._sockets().items():
-                numbers = range(len(descriptors), len(descriptors) + len(given))
-                sockets[endpoint] = list(numbers)
-                descriptors.update(zip(numbers, (one.fileno() for one in given), strict=True))
-            said = json.dumps({"way": _FIRST, "life": _FIRST + 1, "sockets": sockets})
+            # Those of systemd first, where whoever it starts looks for them.
+            handed = self._handed()
+            descriptors = [0, 1, 2, *(one.descriptor for one in handed)]
+
+            def put(*given: socket.socket) -> list[int]:
+                descriptors.extend(one.fileno() for one in given)
+                return list(range(len(descriptors) - len(given), len(descriptors)))
+
+            way, life = put(theirs, watched)
+            sockets = {endpoint: put(*given) for endpoint, given in self._sockets().items() if not _is_handed(endpoint)}
+            said = json.dumps({"way": way, "life": life, "sockets": sockets})
             _log.info("upgrade: starting {command}", command=" ".join(self._command))
-            adopt(self._reactor, ours, _Way(self._served, self._failed))
-            self._process = self._reactor.spawnProcess(
+            self._way = _Way(self._began, self._served, self._failed)
+            adopt(self._reactor, ours, self._way)
+            command = [sys.executable, "-IS", "-c", _LAUNCHER, str(way), *self._command]
+            self._reactor.spawnProcess(
                 ProcessProtocol(),
-                self._command[0],
-                self._command,
-                {**os.environ, VARIABLE: said},
+                command[0],
+                command,
+                {**os.environ, **_activation(handed), VARIABLE: said},
                 path=str(self._folder),
-                childFDs=descriptors,
+                childFDs=dict(enumerate(descriptors)),
             )
         self._late = self._reactor.callLater(PATIENCE, self._too_late)
 
@@ -94,6 +120,10 @@ class Upgrade:
         if self.under_way:
             self._settled()
             self._kill()
+
+    def _began(self, pid: int) -> None:
+        self._pid = pid
+        self._way.transport.write(b"\n")
 
     def _served(self, pid: int) -> None:
         self._settled()
@@ -111,10 +141,11 @@ class Upgrade:
         self._kill()
 
     def _kill(self) -> None:
-        try:
-            self._process.signalProcess("KILL")
-        except ProcessExitedAlready:
-            return
+        # Without a number yet it ends for want of an answer.
+        self._way.transport.loseConnection()
+        if self._pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
 
     def _settled(self) -> None:
         self.under_way = False
@@ -123,20 +154,33 @@ class Upgrade:
             late.cancel()
 
 
-class _Way(Protocol):
-    """Waits for the new process's number."""
+def _is_handed(endpoint: str) -> bool:
+    return endpoint.partition(":")[0] == KIND
 
-    def __init__(self, served: Callable[[int], object], failed: Callable[[], object]) -> None:
+
+def _activation(handed: Sequence[Handed]) -> Mapping[str, str]:
+    """What systemd would say of these sockets; `LISTEN_PID` belongs to it."""
+    if not handed:
+        return {}
+    return {"LISTEN_FDS": str(len(handed)), "LISTEN_FDNAMES": ":".join(one.name for one in handed)}
+
+
+class _Way(Protocol):
+    """Waits for the new process's number: it comes when that begins, and again when it serves."""
+
+    def __init__(
+        self, began: Callable[[int], object], served: Callable[[int], object], failed: Callable[[], object]
+    ) -> None:
         self._said = b""
-        self._served = served
+        self._steps = [served, began]
         self._failed = failed
 
     def dataReceived(self, data: bytes) -> None:
-        self._said = (self._said + data)[:_LONGEST]
-        number, end, _ = self._said.partition(b"\n")
-        if end and number.isdigit():
-            self._said = b""
-            self._served(int(number))
+        *numbers, rest = (self._said + data).split(b"\n")
+        self._said = rest[:_LONGEST]
+        for number in numbers:
+            if self._steps and number.isdigit():
+                self._steps.pop()(int(number))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002 - Twisted hands it over
         self._failed()

@@ -168,6 +168,7 @@ class Binder:
     def take(self, factory: IProtocolFactory, backlog: int | None = None) -> IListeningPort:
         """Add the sockets that were given; without a backlog those listen already."""
         for given in self._given or ():
+            given.setblocking(False)
             self._add(BoundSocket(given, factory, backlog=backlog))
         return _Later()
 

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from staplesrv.errors import OperatorError
+from staplesrv.tls import activation
 from staplesrv.tls.binder import Binder, BoundSocket
 from staplesrv.tls.connections import Connections
 from staplesrv.tls.context_factory import ContextFactory
@@ -59,11 +60,11 @@ class BoundPorts:
         kind = description.partition(":")[0].lower()
         if kind in {"ssl", "staple"}:
             raise OperatorError(description, f"{kind}: brings its own TLS", "use tcp: here")
-        binder = Binder(reactor, ports.add, description, given)
-        if given is not None and kind == "systemd":
-            # Its parser looks for descriptors with the numbers that systemd gave them, in another process.
-            binder.take(ports._factory)
+        if kind == activation.KIND:
+            given = activation.activated(description) if given is None else given
+            Binder(reactor, ports.add, description, given).take(ports._factory)
             return ports
+        binder = Binder(reactor, ports.add, description, given)
         try:
             endpoint = serverFromString(binder, description)  # type: ignore[no-untyped-call]
             ports._settle(endpoint.listen(ports._factory))

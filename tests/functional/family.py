@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from functional.harness import wait_until
 
 
 def children(pid: int) -> list[int]:
@@ -34,3 +40,23 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def pid_in(file: Path) -> int:
+    """What a pid file says; 0 while it says nothing."""
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+@contextmanager
+def ended_at_last(pid_file: Path) -> Iterator[None]:
+    """Stop whatever process has a pid file in the end."""
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            if last := pid_in(pid_file):
+                os.kill(last, signal.SIGTERM)
+                wait_until(lambda: not is_alive(last), "the end of the last one")

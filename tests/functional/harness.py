@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, NoReturn, Self, TypeVar
 
 import pytest
 
@@ -35,13 +35,14 @@ MIB = 1 << 20
 
 def need(program: str) -> str:
     """The path of a system program; a skip where it is missing, a failure where everything is required."""
-    found = shutil.which(program)
-    if found is None:
-        message = f"{program} is not installed"
-        if os.environ.get("STAPLESRV_REQUIRE_ALL") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
+    return shutil.which(program) or not_here(f"{program} is not installed")
+
+
+def not_here(reason: str) -> NoReturn:
+    """Skip what can't be done here; fail where everything is required."""
+    if os.environ.get("STAPLESRV_REQUIRE_ALL") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def wait_until(condition: Callable[[], T], what: str, timeout: float = 20) -> T:

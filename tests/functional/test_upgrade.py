@@ -7,22 +7,14 @@ import signal
 import socket
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from functional.family import fork_servers, is_alive, workers
+from functional.family import ended_at_last, fork_servers, is_alive, pid_in, workers
 from functional.harness import Pki, Program, free_port, is_listening, judge, look, twistd, wait_until, write_config
 from functional.http_server import site_table
 from functional.steady_load import steady_load
-
-
-def pid_in(file: Path) -> int:
-    """What a pid file says; 0 while it says nothing."""
-    try:
-        return int(file.read_text())
-    except (OSError, ValueError):
-        return 0
 
 
 @contextmanager
@@ -37,13 +29,8 @@ def replaceable(pki: Pki, folder: Path, count: int, *tables: str, **keys: object
     config = write_config(folder, port, site, *tables, workers=count, listen=listen, **keys)
     with twistd(folder, "--config", str(config)) as program:
         program.wait_for("serving on")
-        try:
+        with ended_at_last(folder / "twistd.pid"):
             yield program, port
-        finally:
-            with suppress(ProcessLookupError):
-                if last := pid_in(folder / "twistd.pid"):
-                    os.kill(last, signal.SIGTERM)
-                    wait_until(lambda: not is_alive(last), "the end of the last one")
 
 
 @pytest.mark.parametrize(("count", "upgrades"), [(1, 2), (2, 2), pytest.param(2, 10, marks=pytest.mark.soak)])

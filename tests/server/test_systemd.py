@@ -25,13 +25,13 @@ def test_it_is_told_of_each_turn(told: socket.socket) -> None:
     systemd = Systemd(Clock(), {"NOTIFY_SOCKET": told.getsockname()}, lambda: 1.5)
     systemd.ready("serving on a port")
     systemd.reloading()
-    systemd.ready()
+    systemd.ready("a mistake\nMAINPID=1")
     systemd.stopping()
     said = [told.recv(1000) for _ in range(4)]
     assert said == [
         b"READY=1\nSTATUS=serving on a port",
         b"RELOADING=1\nMONOTONIC_USEC=1500000",
-        b"READY=1",
+        b"READY=1\nSTATUS=a mistake MAINPID=1",
         b"STOPPING=1",
     ]
 
@@ -62,5 +62,5 @@ def test_without_systemd_nobody_is_told() -> None:
     for environment in ({}, {"NOTIFY_SOCKET": "/nowhere/at/all", "WATCHDOG_USEC": "soon"}):
         systemd = Systemd(Clock(), environment)
         systemd.startService()
-        systemd.ready()
+        systemd.ready("here")
         systemd.stopService()

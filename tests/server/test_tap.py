@@ -28,8 +28,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def run(tmp_path: Path, files: LeafFiles) -> Run:
     """Runs twistd in a folder with a certificate, until it ends by itself."""
 
-    def running(*arguments: str, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-        code = "from twisted.scripts.twistd import run; run()"
+    def running(*arguments: str, before: tuple[str, ...] = (), first: str = "") -> subprocess.CompletedProcess[str]:
+        code = f"{first}from twisted.scripts.twistd import run; run()"
         command = [sys.executable, "-c", code, "-n", "--pidfile=", *before, "staplesrv", *arguments]
         return subprocess.run(
             command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False
@@ -80,6 +80,15 @@ def test_a_state_dir_that_can_t_be_is_one_line(run: Run, tmp_path: Path) -> None
 def test_a_user_that_is_none_is_one_line(run: Run) -> None:
     """Whether root asks for nobody, or somebody for root."""
     assert_one_line(run("--demo", before=("--uid", "54321")), "--uid")
+
+
+def test_memory_that_callbacks_can_t_have_is_one_line(run: Run) -> None:
+    """With the setting of systemd that takes it away; here the kernel does, which can since Linux 6.3."""
+    deny = "__import__('ctypes').CDLL(None).prctl(65, 1, 0, 0, 0)"
+    if subprocess.run([sys.executable, "-c", f"raise SystemExit(-{deny})"], check=False).returncode:
+        pytest.skip("the kernel can't deny a process such memory")
+    options = ("--certificate", "fullchain.pem", "--private-key", "privkey.pem", "--static", "www")
+    assert_one_line(run(*options, first=f"{deny}; "), "MemoryDenyWriteExecute=")
 
 
 def test_the_version_is_ours(run: Run) -> None:

@@ -214,13 +214,21 @@ class TestBoundPorts:
         assert list(tmp_path.iterdir()) == []
 
     def test_descriptor(self, reactor: FakeReactor) -> None:
-        """A socket that systemd handed over is taken as it is, listening."""
+        """A socket that an endpoint adopts is taken as it is, listening."""
         with socket.create_server(("127.0.0.1", 0)) as server:
-            ports = BoundPorts(reactor, "systemd:INET:index=0")
-            binder = Binder(reactor, ports.add, "systemd:INET:index=0")
+            ports = BoundPorts(reactor, "some:endpoint")
+            binder = Binder(reactor, ports.add, "some:endpoint")
             ports._settle(AdoptedStreamServerEndpoint(binder, os.dup(server.fileno()), socket.AF_INET).listen(Hello()))
             assert ports.addresses == (server.getsockname(),)
             assert ports._bound[0]._backlog is None
+            ports.listen(Hello())
+            ports.stopListening()
+
+    def test_handed_over(self, reactor: FakeReactor) -> None:
+        """A socket that systemd handed over to another process, which has given it to this one, is taken as it is."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            ports = BoundPorts.bind(reactor, "systemd:name=https", [server.dup()])
+            assert ports.addresses == (server.getsockname(),)
             ports.listen(Hello())
             ports.stopListening()
 
@@ -236,7 +244,7 @@ class TestBoundPorts:
         "description",
         [
             *("", "tcp", "tcp:", "tcp:http", "tcp:0:intrface=x", "nonsense:1", "unix", "systemd:INET", "a\\"),
-            *("tcp:0:backlog=many", "systemd:domain=X:index=0", "systemd:domain=INET:index=99", ":", "tcp:0:0:0:0"),
+            *("tcp:0:backlog=many", "systemd:domain=X:index=0", ":", "tcp:0:0:0:0"),
         ],
     )
     def test_no_endpoint(self, reactor: FakeReactor, description: str) -> None:

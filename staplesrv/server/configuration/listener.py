@@ -17,6 +17,7 @@ from staplesrv.server.configuration.paths import folder_problem
 from staplesrv.server.configuration.place import Place
 from staplesrv.server.configuration.schema import ELSEWHERE, ListenerTable
 from staplesrv.server.configuration.table import read_table
+from staplesrv.tls.activation import KIND, Wanted
 from staplesrv.tls.preset import PresetName
 
 H2_ENABLED = find_spec("hpack") is not None
@@ -157,8 +158,11 @@ def _checked(endpoint: str, key: str, place: Place) -> str:
         raise place.error(key, f"{shown} has no port number", f"give one from 0 to {_MAX_PORT}, as in tcp:443")
     try:
         # Parsing alone: what comes out is thrown away, and nothing is asked of a reactor before it listens.
-        serverFromString(None, endpoint)  # type: ignore[no-untyped-call]  # Twisted's has no annotations
-    # Each parser has its own way to complain: about arguments, numbers, or a file descriptor of systemd's.
+        if prefix == KIND:
+            Wanted.read(endpoint)
+        else:
+            serverFromString(None, endpoint)  # type: ignore[no-untyped-call]  # Twisted's has no annotations
+    # Each parser has its own way to complain: about arguments, or numbers.
     except (ValueError, TypeError, LookupError, AttributeError, RuntimeError, OSError) as error:
         # Only a ValueError is made for people; the others name Twisted's own functions.
         why = f": {str(error)[:200]!a}" if isinstance(error, ValueError) else ", or one with other arguments"

@@ -234,6 +234,10 @@ class Crew(MultiService):
             if hand.seat > self._size:
                 hand.drain(plan.configuration.drain, self._reactor.seconds())
 
+    async def settled(self) -> None:
+        """Wait until all workers serve what they were told last, or have gone."""
+        await _outcomes(hand.wait_until_serving(self._round) for hand in self._active())
+
     def reopen_logs(self) -> None:
         """The log files were renamed."""
         self._order(orders.ReopenLogs())

@@ -69,7 +69,7 @@ class Hand:
         self.beat = reports.Beat(0, 0, 0, {}, [])
         self.ended = ""
         self._master = master
-        self._waiting: list[Deferred[None]] = []
+        self._waiting: list[tuple[int, Deferred[None]]] = []
         self._answers: dict[int, Deferred[None]] = {}
 
     def order(self, packed: bytes, descriptors: Sequence[int] = ()) -> None:
@@ -81,10 +81,10 @@ class Hand:
         self._answers[number] = Deferred()
         return self._answers[number]
 
-    def wait_until_serving(self) -> Deferred[None]:
-        """Wait until it listens; or `Left`."""
+    def wait_until_serving(self, number: int = 0) -> Deferred[None]:
+        """Wait until it serves what it was told in a round, or later; or `Left`."""
         waiting: Deferred[None] = Deferred()
-        self._waiting.append(waiting)
+        self._waiting.append((number, waiting))
         return waiting
 
     def drain(self, seconds: float, now: float) -> None:
@@ -125,8 +125,11 @@ class Hand:
             case reports.Serving():
                 self.serving = True
                 waiting, self._waiting = self._waiting, []
-                for one in waiting:
-                    one.callback(None)
+                for number, one in waiting:
+                    if number <= report.round:
+                        one.callback(None)
+                    else:
+                        self._waiting.append((number, one))
             case reports.Beat():
                 self.beat = report
         self._master.heard(self, report)
@@ -134,7 +137,7 @@ class Hand:
     def _lost(self) -> None:
         self.gone = True
         self.serving = False
-        waiting = [*self._waiting, *self._answers.values()]
+        waiting = [*(one for _, one in self._waiting), *self._answers.values()]
         self._waiting, self._answers = [], {}
         for one in waiting:
             one.errback(Left())

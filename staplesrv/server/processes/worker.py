@@ -244,10 +244,12 @@ class Worker:
             entry.held, entry.reason = staple.held, staple.reason
 
     def _settle(self) -> None:
-        plan, self._plan = self._plan, None
-        if plan is None or self.premises is None:
+        if self.premises is None:
             return
-        self.premises.settle(plan, {site.loaded.certificate for site in self._sites.values()})
+        plan, self._plan = self._plan, None
+        # It has settled already if it began in the middle of a reload.
+        if plan is not None:
+            self.premises.settle(plan, {site.loaded.certificate for site in self._sites.values()})
         if not self.premises.running:
             self.premises.startService()  # type: ignore[no-untyped-call]  # Twisted's has no annotations
         self.report(reports.Serving(self._round))

@@ -166,7 +166,7 @@ def test_a_bare_port_has_its_endpoint_suggested() -> None:
         "tcp:443:interface=::1",
         "tcp:1:2:3:4:5",
         "unix:/a:mode=999",
-        "systemd:domain=INET:index=0",
+        "systemd:domain=INET",
     ],
 )
 def test_what_is_no_endpoint_is_refused(endpoint: str) -> None:
@@ -175,6 +175,12 @@ def test_what_is_no_endpoint_is_refused(endpoint: str) -> None:
     assert "is no endpoint" in said
     assert "_parse" not in said
     assert r"\:" in said
+
+
+def test_a_socket_of_systemd_is_looked_for_when_it_is_bound() -> None:
+    """A configuration is checked without systemd, too."""
+    (listener,) = short_listeners("systemd:name=https", HERE)
+    assert listener.endpoint == "systemd:name=https"
 
 
 @given(endpoints)

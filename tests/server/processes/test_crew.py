@@ -240,6 +240,22 @@ def test_whoever_comes_during_a_round_is_told_afterwards(firm: Firm) -> None:
     firm.crew.settle(plans[0], ())
     assert firm.kinds(first) == ["Adopt", "Settle"]
     assert firm.kinds(third) == ["Prepare", "Adopt", "Settle"]
+    settled = Deferred.fromCoroutine(firm.crew.settled())
+    firm.say(first, reports.Serving(prepare.round))
+    firm.say(third, reports.Serving(0))
+    assert not settled.called
+    firm.say(third, reports.Serving(prepare.round))
+    assert settled.called
+
+
+def test_whoever_goes_is_not_waited_for_in_the_end(firm: Firm) -> None:
+    """Another one is told of everything when it comes."""
+    firm.serve()
+    first, second = firm.hands
+    settled = Deferred.fromCoroutine(firm.crew.settled())
+    firm.say(first, reports.Serving(0))
+    firm.die(second)
+    assert settled.called
 
 
 def test_staples_are_told_as_they_change(firm: Firm) -> None:
