@@ -39,6 +39,21 @@ def test_a_responder_that_starts_late_is_waited_for(pki: Pki, port: int, tmp_pat
         assert judge(look(port, "late.test")) == "good"
 
 
+def test_a_reload_during_the_start_opens_no_door_early(pki: Pki, port: int, tmp_path: Path) -> None:
+    """It waits for the first staples as the start does."""
+    pki.down()
+    config = write_config(tmp_path, port, pki.issue(tmp_path, "late.test").table())
+    with twistd(tmp_path, "--config", str(config)) as server:
+        server.wait_for("No new staple")
+        server.signal(signal.SIGHUP)
+        with patience(2) as longer:
+            while longer():
+                assert not is_listening(port)
+        pki.up()
+        server.wait_for("reloaded: 1 sites")
+        assert judge(look(port, "late.test")) == "good"
+
+
 def test_a_hanging_responder_hangs_no_handshake(pki: Pki, port: int, tmp_path: Path) -> None:
     """While the responder takes questions and says nothing, handshakes go on with what is held."""
     pki.set("lifetime", 10)
