@@ -37,6 +37,8 @@ def network_of(address: Address) -> str:
     Returns:
         Any text that is equal for equal clients; empty for a UNIX socket, which has no addresses to tell apart.
     """
+    if isinstance(address, IPv4Address):
+        return address.host
     return "" if isinstance(address, UNIXAddress) else network_of_host(address.host)
 
 

@@ -19,6 +19,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from staplesrv.tls.short_cut import leave_short_cut, take_short_cut
+
 READING = 1
 """EPOLLIN: watch for something to read."""
 WRITING = 4
@@ -80,6 +82,7 @@ class Poller:
             if self._epoll is None:
                 self._epoll = select.epoll()
                 self._reactor.addReader(self)
+                take_short_cut(self._reactor, self._epoll.fileno(), self.doRead)
             self._epoll.register(number, after)
             self._watched[number] = descriptor
             self._new.add(number)
@@ -89,6 +92,7 @@ class Poller:
             self._epoll.unregister(number)
             del self._watched[number]
             if not self._watched:
+                leave_short_cut(self._reactor)
                 self._reactor.removeReader(self)
                 self._epoll.close()
                 self._epoll = None

@@ -126,6 +126,8 @@ class TLSTransport(tcp.Server):
     """When the connection was to be closed the client had sent more than was read."""
     _broken = False
     """The end is not to be taken for an orderly one."""
+    _over = False
+    """The connection has ended, or is about to at the protocol's wish."""
 
     def __init__(
         self,
@@ -158,15 +160,39 @@ class TLSTransport(tcp.Server):
         connections.members.add(self)
         connections.opening.begin(self)
 
-    # What the reactor calls.
+    # What the poller calls.
 
-    def doRead(self) -> None:
-        """Take a turn: the socket has something to read."""
-        self._turn(readable=True)
+    def doRead(self, *, readable: bool = True) -> None:
+        """Take a turn.
+
+        Args:
+            readable: The socket has something to read. Else it takes more.
+        """
+        if self.disconnected:
+            return  # by what it did when the same event of the reactor was told as readable
+        self._in_turn = True
+        try:
+            receive = readable or self._read_wants_writable
+            self._read_wants_writable = False
+            if readable:
+                self._write_wants_readable = False
+            if self._handshaking:
+                receive = self._shake_hands()
+            if receive and self._reading and not self._input_over:
+                self._receive()
+            if self._writing and not (self._handshaking or self._write_wants_readable or self._over):
+                self._send()
+        finally:
+            self._in_turn = False
+        if not self.disconnected:
+            if self._corked and _TCP_CORK is not None:
+                self._corked = False
+                self.socket.setsockopt(socket.IPPROTO_TCP, _TCP_CORK, 0)
+            self._watch()
 
     def doWrite(self) -> None:
         """Take a turn: the socket takes more."""
-        self._turn(readable=False)
+        self.doRead(readable=False)
 
     def readConnectionLost(self, reason: Failure) -> None:
         """The reactor noticed the end by itself, which without a close_notify is no orderly one."""
@@ -178,6 +204,7 @@ class TLSTransport(tcp.Server):
             return
         self.connected = 0
         self.disconnected = 1
+        self._over = True
         self._reading = self._writing = False
         if self._watched:
             self._poller.watch(self, self._watched, 0)
@@ -210,33 +237,6 @@ class TLSTransport(tcp.Server):
             reset(connected)
         connected.close()
         self._connections.release(self._network)
-
-    def _turn(self, *, readable: bool) -> None:
-        if self.disconnected:
-            return  # by what it did when the same event of the reactor was told as readable
-        self._in_turn = True
-        try:
-            receive = readable or self._read_wants_writable
-            self._read_wants_writable = False
-            if readable:
-                self._write_wants_readable = False
-            if self._handshaking:
-                receive = self._shake_hands()
-            if receive and self._reading and not self._input_over:
-                self._receive()
-            if self._writing and not (self._handshaking or self._write_wants_readable or self._over):
-                self._send()
-        finally:
-            self._in_turn = False
-        if not self.disconnected:
-            if self._corked and _TCP_CORK is not None:
-                self._corked = False
-                self.socket.setsockopt(socket.IPPROTO_TCP, _TCP_CORK, 0)
-            self._watch()
-
-    @property
-    def _over(self) -> bool:
-        return self._aborting or bool(self.disconnected)
 
     def _cork(self) -> None:
         """Have what is sent in this turn go out as one packet, where the system can do so. close(2) sends it too."""
@@ -400,7 +400,7 @@ class TLSTransport(tcp.Server):
             self.write(data)
         finally:
             self._in_turn = False
-        self._turn(readable=False)
+        self.doWrite()
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """Send data; see `write`."""
@@ -429,6 +429,7 @@ class TLSTransport(tcp.Server):
 
     def abortConnection(self) -> None:
         """End the connection at once, with a reset; nothing more is sent or delivered."""
+        self._over = True
         super().abortConnection()  # type: ignore[no-untyped-call]
         self.disconnecting = 1
 
