@@ -46,4 +46,4 @@ def _iterate(reactor: Any, number: int, serve: Callable[[], object], timeout: fl
             serve()
         elif descriptor in selectables:
             selectable = selectables[descriptor]
-            log.callWithLogger(selectable, reactor._doReadOrWrite, selectable, descriptor, event)  # noqa: SLF001
+            log.callWithLogger(selectable, reactor._doReadOrWrite, selectable, descriptor, event)  # type: ignore[no-untyped-call]  # noqa: SLF001
