@@ -1,12 +1,11 @@
-"""What a request and a handshake cost with one worker on each core, against one process on all of them.
+"""What two workers on two cores do, against one process on one.
 
     python bench/workers.py [--rounds 6]
     python bench/workers.py --reuse-port [--rounds 6]
 
-Both are `twistd staplesrv` with one site of a single small file. h2load, on the same machine and not held to a core,
-keeps connections for the requests, and makes one for each handshake. Counted is the CPU time of the process tree.
-Threads of one process share an interpreter, so it has but one core's worth of either; what workers cost on top, and
-what the second core is worth less for that, is the ratio.
+Both are `twistd staplesrv` with one site of a single small file. h2load asks as fast as it is answered, with a thread
+for each of the server's cores and on the same ones: it keeps connections for the requests, and makes one for each
+handshake. Counted are the CPU time of the process tree, and how much is done in a second.
 
 With `--reuse-port` it is two workers with one socket against two with a socket for each: how 1,000 connections are
 parted between them, what a handshake costs, and how long clients wait while one worker stands still for a second.
@@ -17,6 +16,7 @@ Needs Linux, two cores and h2load.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from bench.measured.parting import STUCK, all_at_once, one_by_one, parted, waits
 from bench.measured.processes import cpu_seconds
@@ -34,8 +34,8 @@ from bench.measured.site import Site
 
 REQUESTS = 40_000
 HANDSHAKES = 4000
-PACE = 900
-"""Handshakes a second: less than one core can do, so that neither server has a queue."""
+PACE = 4000
+"""Connections begun in a second: more than two cores can do."""
 
 PATIENCE = 30
 CONNECTIONS = 1000
@@ -58,17 +58,31 @@ static = "{folder}/www"
 """
 
 
+class Done(NamedTuple):
+    """What some work took.
+
+    Args:
+        microseconds: CPU for one piece of it.
+        a_second: How many were done.
+    """
+
+    microseconds: float
+    a_second: float
+
+
 class Server:
-    """A server with so many workers; a context manager that ends it."""
+    """A server with so many workers, on as many cores with its load; a context manager that ends it."""
 
     def __init__(self, folder: Path, workers: int, *, reuse_port: bool = False) -> None:
         self._port = free_port()
+        self._cores = ",".join(map(str, sorted(os.sched_getaffinity(0))[:workers]))
+        self._threads = workers
         file = folder / f"{self._port}.toml"
         said = {"workers": workers, "reuse_port": str(reuse_port).lower()}
         file.write_text(CONFIGURATION.format(**said, port=self._port, folder=folder, site=Site(folder)))
         twistd = str(Path(sys.executable).with_name("twistd"))
         command = [twistd, "--nodaemon", "--pidfile=", "--logfile", str(folder / f"{self._port}.log")]
-        self._process = subprocess.Popen([*command, "staplesrv", "--config", str(file)])
+        self._process = subprocess.Popen([*self._held(command), "staplesrv", "--config", str(file)])
 
     def __enter__(self) -> Self:
         deadline = time.monotonic() + PATIENCE
@@ -83,13 +97,17 @@ class Server:
         self._process.terminate()
         self._process.wait(PATIENCE)
 
-    def request(self) -> float:
-        """Return the microseconds of a request on a kept connection."""
-        return self._spent(REQUESTS, "-n", str(REQUESTS), "-c", "32")
+    def requests(self) -> Done:
+        """Have requests on kept connections answered."""
+        return self._done(REQUESTS, "-n", str(REQUESTS), "-c", "32")
+
+    def handshakes(self) -> Done:
+        """Have connections with one request each."""
+        return self._done(HANDSHAKES, "-n", str(HANDSHAKES), "-c", str(HANDSHAKES), "--rate", str(PACE))
 
     def handshake(self) -> float:
         """Return the microseconds of a connection with one request."""
-        return self._spent(HANDSHAKES, "-n", str(HANDSHAKES), "-c", str(HANDSHAKES), "--rate", str(PACE))
+        return self.handshakes().microseconds
 
     def at_once(self) -> float:
         """Return the percentage of connections that the busier worker has got, of many at once."""
@@ -108,15 +126,20 @@ class Server:
         got = parted(self._process.pid, self._port, CONNECTIONS, way)
         return 100 * max(got) / sum(got)
 
-    def _spent(self, count: int, *arguments: str) -> float:
-        before = cpu_seconds(self._process.pid)
+    def _done(self, count: int, *arguments: str) -> Done:
+        before, began = cpu_seconds(self._process.pid), time.monotonic()
         self._load(*arguments, check=True)
-        return (cpu_seconds(self._process.pid) - before) / count * 1e6
+        seconds = time.monotonic() - began
+        return Done((cpu_seconds(self._process.pid) - before) / count * 1e6, count / seconds)
+
+    def _held(self, command: Sequence[str]) -> Sequence[str]:
+        return ["taskset", "--cpu-list", self._cores, *command]
 
     def _load(self, *arguments: str, check: bool) -> bool:
         """Have h2load ask; tell whether anything failed."""
-        command = ["h2load", "--h1", "-t", "1", *arguments, f"https://127.0.0.1:{self._port}/small.bin"]
-        done = subprocess.run(command, check=check, capture_output=True, text=True)
+        threads = str(self._threads if check else 1)
+        command = ["h2load", "--h1", "-t", threads, *arguments, f"https://127.0.0.1:{self._port}/small.bin"]
+        done = subprocess.run(self._held(command), check=check, capture_output=True, text=True)
         failed = " 0 failed, 0 errored" not in done.stdout
         if check and failed:
             raise SystemExit(done.stdout)
@@ -139,7 +162,17 @@ def main() -> None:
             compare(APART, asked.rounds, (shared, "with one socket"), (own, "with one for each"))
         else:
             one, two = (stack.enter_context(Server(folder, workers)) for workers in (1, 2))
-            compare(COSTS, asked.rounds, (one, "in one process"), (two, "with two workers"))
+            grow(asked.rounds, one, two)
+
+
+def grow(rounds: int, one: Server, two: Server) -> None:
+    """Measure one core and two in turns, and print medians, and those of the ratios."""
+    for title, measure in (("request", Server.requests), ("handshake with a request", Server.handshakes)):
+        pairs = [(measure(one), measure(two)) for _ in range(rounds)]
+        for unit, column in (("us of CPU", 0), ("a second", 1)):
+            here, there = (statistics.median(done[column] for done in side) for side in zip(*pairs, strict=True))
+            ratio = statistics.median(after[column] / before[column] for before, after in pairs)
+            print(f"{title:26}{here:10.1f} {unit} on one core{there:10.1f} on two{ratio:7.2f}")
 
 
 def compare(works: Sequence[Work], rounds: int, *servers: tuple[Server, str]) -> None:
@@ -158,10 +191,6 @@ def _spread(values: Sequence[float]) -> str:
 
 Work = tuple[str, str, Callable[[Server], float]]
 
-COSTS: Sequence[Work] = (
-    ("request", "us", Server.request),
-    ("handshake with a request", "us", Server.handshake),
-)
 APART: Sequence[Work] = (
     (f"busier worker of {CONNECTIONS} at once", "%", Server.at_once),
     (f"busier worker of {CONNECTIONS} one by one", "%", Server.one_by_one),
