@@ -28,8 +28,8 @@ _log = Logger()
 def within_descriptors(limits: Limits, reactor: Any, system: Any = resource) -> Limits:
     """Raise the process's soft limit of open files to its hard one, and fit the limits into that.
 
-    Where they do not fit it is said in one line, and what one address may have shrinks in proportion, so that it is
-    still the same part of the whole.
+    What there is then is said in one line. Where the limits do not fit, what one address may have shrinks in
+    proportion, so that it is still the same part of the whole.
 
     Args:
         limits: As configured.
@@ -40,6 +40,8 @@ def within_descriptors(limits: Limits, reactor: Any, system: Any = resource) -> 
     descriptors = min(_raised(FD_SETSIZE, system), FD_SETSIZE) if by_select else _raised(MOST, system)
     room = max(1, descriptors - min(SPARE, descriptors // 2))
     if limits.connections <= room:
+        said = {"descriptors": descriptors, "connections": limits.connections}
+        _log.info("this process may open {descriptors} files, enough for {connections} connections", **said)
         return limits
     _log.info(
         "{room} connections at most, not {connections}, as this process may open {descriptors} files; {advice}",
