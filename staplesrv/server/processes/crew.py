@@ -18,6 +18,7 @@ from typing import Any
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredLock
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
@@ -118,7 +119,8 @@ class Crew(MultiService):
         self._lock = DeferredLock()
         self._stopping = False
         self._given_up = False
-        self._late: Deferred[None] | None = None
+        self._late: IDelayedCall | None = None
+        self._left: Deferred[None] = Deferred()
         self._all_serve: Deferred[None] = Deferred()
         self._ticks = [
             _every(reactor, LOOK_EVERY, self._tell_staples),
@@ -268,18 +270,21 @@ class Crew(MultiService):
         close(self._berths, but={})
         self._berths = {}
         if self._hands:
-            self._late = Deferred()
-            self._late.addTimeout(seconds + LATE, self._reactor, onTimeoutCancel=lambda _result, _timeout: None)
-            await self._late
+            self._left = Deferred()
+            self._late = self._reactor.callLater(seconds + LATE, self._left.callback, None)
+            await self._left
         for hand in list(self._hands):
             hand.kill()
         if self._forks is not None:
             self._forks.stop()
 
     def hurry(self) -> None:
-        """Have them leave at once."""
+        """Have them leave at once; whoever stands still is not waited for any longer than `LATE`."""
+        now = self._reactor.seconds()
         for hand in self._hands:
-            hand.drain(0, self._reactor.seconds())
+            hand.drain(0, now)
+        if self._late is not None and self._late.active() and self._late.getTime() > now + LATE:
+            self._late.reset(LATE)
 
     def heard(self, hand: Hand, report: reports.Report) -> None:
         """A worker has said something."""
@@ -303,8 +308,9 @@ class Crew(MultiService):
         """A worker has gone."""
         self._hands.remove(hand)
         self._census.lost(hand.beat)
-        if not self._hands and self._late is not None and not self._late.called:
-            self._late.callback(None)
+        if not self._hands and self._late is not None and self._late.active():
+            self._late.cancel()
+            self._left.callback(None)
         if hand.draining or self._stopping or self._given_up:
             return
         wait = self._replace(hand)
@@ -381,7 +387,8 @@ class Crew(MultiService):
 
     async def _replace_all(self) -> None:
         for old in self._active():
-            while not (self._stopping or old.draining or old.gone):
+            # Without a fork server nobody can be hired; when there is another one all are replaced anew.
+            while not (self._forks is None or self._stopping or old.draining or old.gone):
                 successor = self._hire(old.seat)
                 try:
                     await successor.wait_until_serving()

@@ -22,7 +22,7 @@ from staplesrv.server.config import load
 from staplesrv.server.inheritance import Inheritance
 from staplesrv.server.processes import fork_server, orders, reports
 from staplesrv.server.processes.back_off import BACK_OFF, STEADY
-from staplesrv.server.processes.crew import SILENT, Crew
+from staplesrv.server.processes.crew import LATE, SILENT, Crew
 from staplesrv.server.processes.hand import Hand
 from staplesrv.staples.cache import Reason
 from staplesrv.testing import LeafFiles
@@ -405,6 +405,38 @@ def test_a_first_fork_server_that_the_system_does_not_start(firm: Firm) -> None:
     (failure,) = failures
     assert failure.check(OperatorError)
     assert f"{sys.executable}: can't be started for workers: Permission denied; see whether" in str(failure.value)
+
+
+def test_a_fork_server_may_end_while_workers_are_replaced(firm: Firm, lines: list[str]) -> None:
+    """Nobody can be hired then; with the next one all are replaced."""
+    firm.serve()
+    _, second = firm.hands
+    firm.crew.renew_ticket_keys()
+    successor = firm.hands[-1]
+    for wait in BACK_OFF[:2]:
+        firm.crew._forks.connectionLost(connectionDone)  # type: ignore[union-attr]
+        firm.reactor.advance(wait)
+    firm.crew._forks.connectionLost(connectionDone)  # type: ignore[union-attr]
+    firm.say(successor, reports.Serving(0))
+    assert not [line for line in lines if "bug of ours" in line]
+    assert not second.draining
+    firm.reactor.advance(BACK_OFF[2])
+    firm.say(firm.hands[-1], reports.Serving(0))
+    firm.say(firm.hands[-1], reports.Serving(0))
+    assert second.draining
+
+
+def test_a_second_signal_does_not_wait_for_one_that_stands_still(firm: Firm) -> None:
+    """Nor does a third one begin anew."""
+    firm.serve()
+    closing = Deferred.fromCoroutine(firm.crew.close(30))
+    firm.reactor.advance(20)
+    firm.crew.hurry()
+    firm.reactor.advance(LATE / 2)
+    firm.crew.hurry()
+    assert not closing.called
+    firm.reactor.advance(LATE / 2)
+    assert closing.called
 
 
 def listens(one: socket.socket) -> bool:
