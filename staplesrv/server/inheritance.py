@@ -86,6 +86,19 @@ def other_pid_file(path: str) -> str:
     return f"{path}.new" if path else path
 
 
+def clear_other_pid_file(path: str, pid: int) -> None:
+    """Remove what a process has left that was killed before it took over.
+
+    Args:
+        path: Where this process's pid file was at the start.
+        pid: The other process.
+    """
+    other = Path(other_pid_file(path))
+    with suppress(OSError):
+        if path and other.read_text().strip() == str(pid):
+            other.unlink()
+
+
 def take_over_pid_file(options: MutableMapping[str, Any], path: str) -> None:
     """Move this process's pid file to where the old one's was.
 

@@ -12,6 +12,14 @@ from twisted.application.service import Service
 from twisted.internet.interfaces import IReactorFromThreads
 
 
+def stops(reactor: Any) -> bool:
+    """Whether a reactor has been told to stop, and runs until everybody has.
+
+    There is no public word for it: these are attributes of Twisted's `ReactorBase`.
+    """
+    return bool(getattr(reactor, "running", False) and getattr(reactor, "_stopped", False))
+
+
 class OnSignal(Service):
     """Calls something in the reactor's turn for each signal of one kind while it runs.
 
@@ -43,6 +51,9 @@ class OnSignal(Service):
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's has no annotations
         if self._installed:
             self._installed = False
+            if stops(self._reactor):
+                # Left to itself one that comes late would end the process before all is tidied up, pid file and all.
+                return
             # None: it was not Python that had it, and Python can't give it back.
             signal.signal(self._number, signal.SIG_DFL if self._before is None else self._before)
 

@@ -15,7 +15,7 @@ from staplesrv.errors import OperatorError
 from staplesrv.server.config import Configuration, build, load
 from staplesrv.server.configuration.listener import DEFAULT_LISTEN
 from staplesrv.server.configuration.place import CommandLine
-from staplesrv.server.inheritance import VARIABLE, other_pid_file, take_over_pid_file
+from staplesrv.server.inheritance import VARIABLE, clear_other_pid_file, other_pid_file, take_over_pid_file
 
 _REPEATED = ("listen", "certificate", "private_key", "proxy", "staple_file")
 _SITE_KEYS = (
@@ -111,6 +111,10 @@ class Options(usage.Options):
     def alone(self) -> None:
         """The process that this one was to replace has gone, and its pid file with it."""
         take_over_pid_file(self.parent or {}, self._pid_file)
+
+    def lost(self, pid: int) -> None:
+        """A process that was to replace this one has ended, and may have left its pid file."""
+        clear_other_pid_file(self._pid_file, pid)
 
     @property
     def is_demo(self) -> bool:

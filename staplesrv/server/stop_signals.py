@@ -11,6 +11,8 @@ from typing import Any
 
 from twisted.application.service import Service
 
+from staplesrv.server.on_signal import stops
+
 _NUMBERS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -44,6 +46,9 @@ class StopSignals(Service):
         """Leave the signals to whoever had them before."""
         super().stopService()  # type: ignore[no-untyped-call]  # as above
         before, self._before = self._before, {}
+        if stops(self._reactor):
+            # It would complain of another one.
+            return
         for number, handler in before.items():
             signal.signal(number, handler)
 

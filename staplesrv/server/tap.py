@@ -96,7 +96,7 @@ def _server(options: Options, reactor: Any, identity: Identity | None) -> IServi
         inheritance=inheritance,
     )
     service.prepare()
-    _make_replaceable(service, reactor)
+    _make_replaceable(service, reactor, options)
     if identity is not None:
         _warn_of_unreadable(configuration.files, identity)
     if workers is not None:
@@ -105,10 +105,10 @@ def _server(options: Options, reactor: Any, identity: Identity | None) -> IServi
     return service
 
 
-def _make_replaceable(service: StaplesrvService, reactor: Any) -> None:
+def _make_replaceable(service: StaplesrvService, reactor: Any, options: Options) -> None:
     """Have SIGUSR2 start a new process on the same sockets."""
     # twistd may leave this folder.
-    upgrade = Upgrade(reactor, Path.cwd(), lambda: service.sockets, service.follow)
+    upgrade = Upgrade(reactor, Path.cwd(), lambda: service.sockets, service.follow, options.lost)
     OnSignal(signal.SIGUSR2, reactor, upgrade.start).setServiceParent(service)  # type: ignore[no-untyped-call]  # Twisted's has no annotations
     reactor.addSystemEventTrigger("before", "shutdown", upgrade.stop)
 

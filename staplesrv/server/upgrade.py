@@ -29,8 +29,12 @@ import os, sys
 if os.fork():
     os._exit(0)
 way, *command = sys.argv[1:]
-os.write(int(way), b"%d\\n" % os.getpid())
-if os.read(int(way), 1):
+try:
+    os.write(int(way), b"%d\\n" % os.getpid())
+    wanted = os.read(int(way), 1)
+except OSError:
+    wanted = b""
+if wanted:
     os.environ["LISTEN_PID"] = str(os.getpid())
     os.execvp(command[0], command)
 """
@@ -49,6 +53,7 @@ class Upgrade:
         folder: The working directory of the start.
         sockets: Returns the sockets by their endpoints.
         followed: Called with the pid of the new process when it serves.
+        lost: Called with the pid of one that has ended before that, killed perhaps, with all that it leaves.
         command: What is started.
         handed: Returns what systemd has handed over to this process.
 
@@ -62,6 +67,7 @@ class Upgrade:
         folder: Path,
         sockets: Callable[[], Mapping[str, Sequence[socket.socket]]],
         followed: Callable[[int], object],
+        lost: Callable[[int], object],
         *,
         command: Sequence[str] | None = None,
         handed: Callable[[], Sequence[Handed]] = handed_over,
@@ -71,16 +77,21 @@ class Upgrade:
         self._folder = folder
         self._sockets = sockets
         self._followed = followed
+        self._lost = lost
         # As it was called, interpreter and all.
         self._command = list(command or [sys.executable, *sys.orig_argv[1:]])
         self._handed = handed
+        self._over = False
         self._pid: int | None = None
         self._way: Any = None
         self._life: socket.socket | None = None
         self._late: IDelayedCall | None = None
 
     def start(self) -> None:
-        """Start the new process, unless one is starting."""
+        """Start the new process, unless one is starting, or this one stops: it may have been followed already."""
+        if self._over:
+            _log.warn("upgrade: this process stops; nothing is started")
+            return
         if self.under_way:
             _log.warn("upgrade: a new process is starting already")
             return
@@ -116,7 +127,8 @@ class Upgrade:
         self._late = self._reactor.callLater(PATIENCE, self._too_late)
 
     def stop(self) -> None:
-        """This process stops for another reason: a new one that does not serve yet ends, too."""
+        """This process stops: no new one is started, and one that does not serve yet ends, too."""
+        self._over = True
         if self.under_way:
             self._settled()
             self._kill()
@@ -127,12 +139,15 @@ class Upgrade:
 
     def _served(self, pid: int) -> None:
         self._settled()
+        self._over = True
         self._followed(pid)
 
     def _failed(self) -> None:
         if self.under_way:
             self._settled()
             _log.error("upgrade: the new process has ended before it served; this one goes on")
+            if self._pid is not None:
+                self._lost(self._pid)
 
     def _too_late(self) -> None:
         self._late = None
@@ -146,6 +161,7 @@ class Upgrade:
         if self._pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
+            self._lost(self._pid)
 
     def _settled(self) -> None:
         self.under_way = False

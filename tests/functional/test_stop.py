@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import signal
 import socket
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from functional.harness import Pki, Talk, free_port, is_listening, judge, twistd, wait_until, write_config
+from functional.harness import Pki, Talk, free_port, is_listening, judge, patience, twistd, wait_until, write_config
 from functional.http_server import HTTPServer, curl_command, site_table
 from functional.test_http_tunnel import Backend, Client
 
@@ -226,3 +227,15 @@ def ask_on(port: int, pause: float) -> tuple[int, int]:
     assert client.read_all() == b""
     client.close()
     return sent, answered
+
+
+def test_signals_that_come_late_change_nothing(tmp_path: Path, workers: int) -> None:
+    """Whatever they ask for, and up to the end: it ends in order, without its pid file."""
+    with served(tmp_path, 30, workers) as (server, _, _):
+        server.program.signal(signal.SIGTERM)
+        late = itertools.cycle((signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM))
+        with patience(20) as going:
+            while going() and "Server Shut Down" not in server.program.output():
+                server.program.signal(next(late))
+        assert server.program.end() == ENDED
+        assert not (tmp_path / "twistd.pid").exists()

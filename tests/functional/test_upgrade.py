@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -12,7 +13,18 @@ from pathlib import Path
 
 import pytest
 from functional.family import ended_at_last, fork_servers, is_alive, pid_in, workers
-from functional.harness import Pki, Program, free_port, is_listening, judge, look, twistd, wait_until, write_config
+from functional.harness import (
+    Pki,
+    Program,
+    Talk,
+    free_port,
+    is_listening,
+    judge,
+    look,
+    twistd,
+    wait_until,
+    write_config,
+)
 from functional.http_server import site_table
 from functional.steady_load import steady_load
 
@@ -91,3 +103,41 @@ def test_a_new_process_that_fails_leaves_the_old_one(tmp_path: Path, pki: Pki) -
         wait_until(lambda: pid_in(pid_file) not in (0, old), "the new process")
         assert judge(look(port, "localhost")) == "good"
     assert not is_listening(port)
+
+
+def test_one_that_was_followed_starts_no_other(tmp_path: Path, pki: Pki) -> None:
+    """While it drains the pid file still names it; the new one goes on, and has that file in the end."""
+    pid_file = tmp_path / "twistd.pid"
+    with replaceable(pki, tmp_path, 2) as (program, port):
+        old = pid_in(pid_file)
+        early = Talk(port)
+        early.shake_hands()
+        early.client.send(b"GET / HTTP/1.1\r\nHost: local")
+        early.socket.sendall(early.client.outgoing())
+        os.kill(old, signal.SIGUSR2)
+        program.wait_for("1 connections may finish")
+        new = pid_in(tmp_path / "twistd.pid.new")
+        os.kill(old, signal.SIGUSR2)
+        program.wait_for("nothing is started")
+        early.client.send(b"host\r\nConnection: close\r\n\r\n")
+        early.socket.sendall(early.client.outgoing())
+        assert early.rest().startswith(b"HTTP/1.1 200 OK\r\n")
+        wait_until(lambda: not is_alive(old), "the end of the old one")
+        wait_until(lambda: pid_in(pid_file) == new, "its pid file")
+        assert judge(look(port, "localhost")) == "good"
+        assert program.output().count("upgrade: starting") == 1
+    assert "Traceback" not in program.output()
+
+
+def test_whoever_stops_meanwhile_leaves_nothing(tmp_path: Path, pki: Pki) -> None:
+    """The new process waits for its staples yet: it ends too, and its pid file goes."""
+    with replaceable(pki, tmp_path, 1) as (program, port):
+        shutil.rmtree(tmp_path / "state")
+        pki.down()
+        program.signal(signal.SIGUSR2)
+        new = wait_until(lambda: pid_in(tmp_path / "twistd.pid.new"), "the new process")
+        assert program.stop() == -signal.SIGTERM
+        wait_until(lambda: not is_alive(new), "the end of the new process")
+        assert not is_listening(port)
+    assert not list(tmp_path.glob("twistd.pid*"))
+    assert not (tmp_path / "socket").exists()

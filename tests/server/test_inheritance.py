@@ -11,7 +11,13 @@ from typing import Any
 from server.processes.fake_reactor import FakeReactor
 from twisted.internet.protocol import connectionDone
 
-from staplesrv.server.inheritance import VARIABLE, Inheritance, other_pid_file, take_over_pid_file
+from staplesrv.server.inheritance import (
+    VARIABLE,
+    Inheritance,
+    clear_other_pid_file,
+    other_pid_file,
+    take_over_pid_file,
+)
 
 
 def test_without_an_old_process_there_is_nothing() -> None:
@@ -52,6 +58,19 @@ def test_the_pid_file_is_moved(tmp_path: Path) -> None:
     take_over_pid_file(options, path)
     assert options == {"pidfile": path}
     assert Path(path).read_text() == "1"
+
+
+def test_the_pid_file_of_one_that_was_killed_is_removed(tmp_path: Path) -> None:
+    """That of another one is not; nor does it matter that there is none."""
+    path = tmp_path / "twistd.pid"
+    other = tmp_path / "twistd.pid.new"
+    other.write_text("8")
+    clear_other_pid_file(str(path), 7)
+    assert other.exists()
+    clear_other_pid_file(str(path), 8)
+    assert not other.exists()
+    clear_other_pid_file(str(path), 8)
+    clear_other_pid_file("", 8)
 
 
 def test_without_a_pid_file_none_is_moved() -> None:

@@ -16,7 +16,10 @@ from staplesrv.server.on_signal import OnSignal
 class Turns:
     """A reactor's way to be called from elsewhere; the test takes its turns."""
 
+    running = True
+
     def __init__(self) -> None:
+        self._stopped = False
         self.waiting: list[Callable[[], object]] = []
 
     def callFromThread(self, call: Callable[[], object]) -> None:
@@ -54,6 +57,18 @@ def test_the_signal_is_given_back(handler: Any) -> None:
     assert signal.getsignal(signal.SIGHUP) is not handler
     service.stopService()
     assert signal.getsignal(signal.SIGHUP) is handler
+
+
+def test_one_that_comes_late_does_not_end_the_process() -> None:
+    """As it would by default while the rest of the program stops."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    turns = Turns()
+    service = OnSignal(signal.SIGHUP, turns, print)  # type: ignore[arg-type]
+    service.startService()
+    turns._stopped = True
+    service.stopService()
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert turns.waiting == [print]
 
 
 def test_in_another_thread_there_are_no_signals(handler: Any) -> None:

@@ -16,7 +16,10 @@ from staplesrv.server.stop_signals import StopSignals
 class Turns:
     """A reactor that runs, and whose turns the test takes."""
 
+    running = True
+
     def __init__(self) -> None:
+        self._stopped = False
         self.waiting: list[Callable[[], object]] = []
 
     def callWhenRunning(self, call: Callable[[], object]) -> None:
@@ -88,6 +91,17 @@ def test_the_signals_are_given_back(had: list[int], turns: Turns) -> None:
     assert signal.getsignal(signal.SIGTERM) is before
     send(signal.SIGTERM)
     assert had == [signal.SIGTERM]
+
+
+def test_a_reactor_that_stops_gets_no_other_one(had: list[int], turns: Turns) -> None:
+    """It would raise for it."""
+    signals = StopSignals(turns, hurry)
+    signals.startService()
+    send(signal.SIGTERM)
+    turns._stopped = True
+    signals.stopService()
+    send(signal.SIGTERM)
+    assert (had, turns.waiting) == ([signal.SIGTERM], [hurry])
 
 
 def test_what_ends_the_process_goes_on_to_do_so(had: list[int], turns: Turns) -> None:

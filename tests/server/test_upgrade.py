@@ -61,9 +61,16 @@ class Upgrading:
     def __init__(self, sockets: dict[str, list[socket.socket]], *handed: Handed) -> None:
         self.reactor = Spawning()
         self.followed: list[int] = []
+        self.lost: list[int] = []
         command = ["program", "--option"]
         self.upgrade = Upgrade(
-            self.reactor, Path("/"), lambda: sockets, self.followed.append, command=command, handed=lambda: handed
+            self.reactor,
+            Path("/"),
+            lambda: sockets,
+            self.followed.append,
+            self.lost.append,
+            command=command,
+            handed=lambda: handed,
         )
         self.upgrade.start()
         (self.way,) = self.reactor.protocols
@@ -149,6 +156,35 @@ def test_whoever_stops_ends_the_new_process(begin: Begin, new: subprocess.Popen[
     begun.upgrade.stop()
     assert new.wait(10) == -signal.SIGKILL
     assert not begun.upgrade.under_way
+    assert begun.lost == [new.pid]
+
+
+def test_nothing_is_started_by_one_that_stops(begin: Begin) -> None:
+    """Whatever it stops for: another process serves on its sockets, or none is to."""
+    followed, stopped = begin(), begin()
+    followed.say(b"7\n7\n")
+    stopped.upgrade.stop()
+    for begun in (followed, stopped):
+        life = begun.upgrade._life
+        begun.upgrade.start()
+        assert len(begun.reactor.spawned) == 1
+        assert begun.upgrade._life is life
+
+
+def test_the_launcher_ends_without_a_word_where_nobody_waits(begin: Begin) -> None:
+    """The old process has given it up, or has gone."""
+    command = begin().reactor.spawned[0]
+    ours, theirs = socket.socketpair()
+    ours.close()
+    with theirs:
+        done = subprocess.run(
+            [*command[:4], str(theirs.fileno()), "false"],
+            capture_output=True,
+            pass_fds=[theirs.fileno()],
+            check=False,
+            timeout=20,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_one_that_has_not_begun_does_not_when_its_way_ends(begin: Begin) -> None:
@@ -175,5 +211,6 @@ def test_one_that_has_ended_leaves_room_for_another(begin: Begin) -> None:
     assert len(begun.reactor.spawned) == 1
     begun.say(b"7\n")
     begun.way.connectionLost(connectionDone)
+    assert begun.lost == [7]
     begun.upgrade.start()
     assert len(begun.reactor.spawned) == 2
