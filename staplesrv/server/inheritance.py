@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from staplesrv.server.adopted_socket import adopt
+from staplesrv.tls.server_socket import clear, path_of
 
 VARIABLE = "STAPLESRV_UPGRADE"
 """JSON: the descriptors of the way to the old process, of what ends with it, and of sockets by their endpoints."""
@@ -34,6 +36,7 @@ class Inheritance:
     ) -> None:
         self._sockets = dict(sockets)
         self._old = old
+        self._heirs: list[Callable[[], object]] = []
 
     @classmethod
     def of(cls, environment: MutableMapping[str, str]) -> Inheritance:
@@ -49,6 +52,10 @@ class Inheritance:
         """Return the sockets of an endpoint; None where there are none."""
         return self._sockets.pop(endpoint, None)
 
+    def when_served(self, call: Callable[[], object]) -> None:
+        """Have something called when this process serves. Until then what it was given is the old one's, too."""
+        self._heirs.append(call)
+
     def served(self, reactor: Any, alone: Callable[[], object]) -> None:
         """Tell the old process that this one serves, and may be left alone.
 
@@ -56,10 +63,15 @@ class Inheritance:
             reactor: The reactor.
             alone: Called when the old process has gone.
         """
-        for sockets in self._sockets.values():
-            for one in sockets:
-                one.close()
-        self._sockets = {}
+        for call in self._heirs:
+            call()
+        for one in chain.from_iterable(self._sockets.values()):
+            # Nobody listens there any more; the old process leaves all paths to this one.
+            path = path_of(one)
+            one.close()
+            if path is not None:
+                clear(path)
+        self._sockets, self._heirs = {}, []
         old, self._old = self._old, None
         if old is None:
             return

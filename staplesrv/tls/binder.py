@@ -20,7 +20,16 @@ from twisted.internet.interfaces import (
 from zope.interface import implementer
 
 from staplesrv.errors import OperatorError
-from staplesrv.tls.server_socket import bind_beside, bind_tcp, bind_unix, let_others_listen, listen
+from staplesrv.tls.server_socket import (
+    bind_beside,
+    bind_tcp,
+    bind_unix,
+    claim,
+    clear,
+    let_others_listen,
+    listen,
+    path_of,
+)
 from staplesrv.tls.unix_port import adopt_unix
 
 BACKLOG = 1024
@@ -52,6 +61,9 @@ class BoundSocket:
             listen(where, self.socket, self._backlog)
         if self._has_siblings:
             let_others_listen(self.socket)
+        path = path_of(self.socket)
+        if path is not None and self._remove is not _nothing:
+            claim(path)
 
     def sibling(self, where: str) -> BoundSocket:
         """Bind its address once more. That one is to listen after this one."""
@@ -71,10 +83,11 @@ class BoundSocket:
         self._remove = _nothing
 
     def own_path(self) -> None:
-        """Clear away, in the end, the path of a UNIX socket that another process has bound."""
-        path = self.socket.getsockname() if self.socket.family == socket.AF_UNIX else ""
-        if isinstance(path, str) and path:
-            self._remove = partial(_unlink, Path(path))
+        """Have the path of a UNIX socket that another process has bound, and clear it away in the end."""
+        path = path_of(self.socket)
+        if path is not None:
+            claim(path)
+            self._remove = partial(clear, path)
 
     def leave_path_to(self, heir: BoundSocket) -> None:
         """Have another one clear away, in the end, what belongs to the socket."""
@@ -84,11 +97,6 @@ class BoundSocket:
         """Close it and clear away what belongs to it."""
         self.socket.close()
         self._remove()
-
-
-def _unlink(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
 
 
 def _nothing() -> None:

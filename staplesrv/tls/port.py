@@ -96,8 +96,8 @@ class TLSPort(tcp.Port):
 
     def startReading(self) -> None:
         """Watch for new connections."""
-        self._watched = True
         self._connections.poller.watch(self, 0, READING)
+        self._watched = True
 
     def stopReading(self) -> None:
         """Watch no more for new connections."""
@@ -209,7 +209,11 @@ class TLSPort(tcp.Port):
 
     def _go_on(self) -> None:
         self._paused = None
-        self.startReading()
+        try:
+            self.startReading()
+        except OSError as error:
+            # With the last one that was watched the poller's own descriptor has gone, and there is none for it now.
+            self._pause(error)
 
     def _reserve(self) -> None:
         with suppress(OSError):

@@ -11,6 +11,8 @@ import os
 import socket
 import stat
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from twisted.python.lockfile import FilesystemLock
@@ -96,7 +98,7 @@ def bind_unix(where: str, path: Path, mode: int, *, lock: bool) -> tuple[socket.
     Raises:
         OperatorError: it can't be bound.
     """
-    lock_file = FilesystemLock(f"{path}.lock") if lock else None  # type: ignore[no-untyped-call]
+    lock_file = FilesystemLock(str(_lock_of(path))) if lock else None  # type: ignore[no-untyped-call]
     try:
         if lock_file is not None:
             if not lock_file.lock():  # type: ignore[no-untyped-call]
@@ -113,12 +115,35 @@ def bind_unix(where: str, path: Path, mode: int, *, lock: bool) -> tuple[socket.
     except (OSError, ValueError) as error:
         raise _path_refusal(where, path, error) from error
 
-    def remove() -> None:
-        path.unlink(missing_ok=True)
-        if lock_file is not None:
-            lock_file.unlock()  # type: ignore[no-untyped-call]
+    return bound, partial(clear, path) if lock else partial(path.unlink, missing_ok=True)
 
-    return bound, remove
+
+def path_of(bound: socket.socket) -> Path | None:
+    """Return the path of a UNIX socket that has one."""
+    path = bound.getsockname() if bound.family == socket.AF_UNIX else ""
+    return Path(path) if isinstance(path, str) and path else None
+
+
+def claim(path: Path) -> None:
+    """Put this process's number into the lock of a UNIX socket, where there is one.
+
+    It was made by a process that has forked since, as twistd does, or has left the socket to this one. Whoever finds
+    the number of one that has gone takes the path.
+    """
+    lock = _lock_of(path)
+    if not lock.is_symlink():
+        return
+    mine = lock.with_name(f"{lock.name}.{os.getpid()}")
+    # Without the right to do so, after `twistd --uid`, it stays as it is.
+    with suppress(OSError):
+        mine.symlink_to(str(os.getpid()))
+        mine.replace(lock)
+
+
+def clear(path: Path) -> None:
+    """Remove a UNIX socket, and its lock."""
+    path.unlink(missing_ok=True)
+    _lock_of(path).unlink(missing_ok=True)
 
 
 def listen(where: str, bound: socket.socket, backlog: int) -> None:
@@ -146,6 +171,11 @@ def refusal(where: str, error: Exception, port: int | None = None) -> OperatorEr
         return OperatorError(where, "this machine has no such address", "see which there are (`ip address`)")
     reason = os.strerror(number) if isinstance(error, OSError) and number and number > 0 else str(error)
     return OperatorError(where, f"can't be bound: {reason}", "check the port, the interface or the path")
+
+
+def _lock_of(path: Path) -> Path:
+    """Where Twisted has it."""
+    return path.with_name(f"{path.name}.lock")
 
 
 def _bind_both(port: int) -> list[socket.socket]:

@@ -86,6 +86,25 @@ def test_a_plain_unix_socket_is_taken_along(tmp_path: Path, pki: Pki) -> None:
     assert not (tmp_path / "plain").exists()
 
 
+def test_unix_sockets_are_the_new_process_s_alone(tmp_path: Path, pki: Pki) -> None:
+    """One that it has no use for is removed, and nobody takes the path of another for that of one who has gone."""
+    pid_file = tmp_path / "twistd.pid"
+    plain = f'[[listeners]]\nendpoint = "unix:{tmp_path}/plain"\ntls = "off"\n'
+    with replaceable(pki, tmp_path, 1, plain) as (_, port):
+        config = tmp_path / "staplesrv.toml"
+        config.write_text(config.read_text().replace(plain, ""))
+        old = pid_in(pid_file)
+        os.kill(old, signal.SIGUSR2)
+        wait_until(lambda: pid_in(pid_file) not in (0, old) and not is_alive(old), "the new process, alone")
+        assert not list(tmp_path.glob("plain*"))
+        config.write_text(config.read_text().replace(f"tcp:{port}", "tcp:0"))
+        (tmp_path / "second").mkdir()
+        with twistd(tmp_path / "second", "--config", str(config)) as second:
+            assert second.end() == 1
+        assert "another process has the socket" in second.output()
+        assert (tmp_path / "socket").is_socket()
+
+
 def test_a_new_process_that_fails_leaves_the_old_one(tmp_path: Path, pki: Pki) -> None:
     """It is one line; the old one can be upgraded later."""
     pid_file = tmp_path / "twistd.pid"
@@ -98,6 +117,11 @@ def test_a_new_process_that_fails_leaves_the_old_one(tmp_path: Path, pki: Pki) -
         program.wait_for("this one goes on")
         assert judge(look(port, "localhost")) == "good"
         assert pid_in(pid_file) == old
+        # After it had taken the sockets over, too.
+        config.write_text(good.replace(f'static = "{tmp_path}/www"', 'resource = "no_such_module:resource"'))
+        os.kill(old, signal.SIGUSR2)
+        wait_until(lambda: program.output().count("this one goes on") == 2, "the end of the second one")
+        assert (tmp_path / "socket").is_socket()
         config.write_text(good)
         os.kill(old, signal.SIGUSR2)
         wait_until(lambda: pid_in(pid_file) not in (0, old), "the new process")

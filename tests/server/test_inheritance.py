@@ -50,6 +50,25 @@ def test_sockets_are_handed_out_once_and_the_others_closed() -> None:
         one.close()
 
 
+def test_paths_go_over_when_this_process_serves(tmp_path: Path) -> None:
+    """Those that it listens on; others are removed, as the old one leaves all. Before that all are the old one's."""
+    taken, left = tmp_path / "taken", tmp_path / "left"
+    way, life = socket.socketpair(), socket.socketpair()
+    with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second, way[0], life[0]:
+        sockets = {"unix:taken": [first], "unix:left": [second]}
+        first.bind(str(taken))
+        second.bind(str(left))
+        (tmp_path / "left.lock").symlink_to("1")
+        inheritance = Inheritance(sockets, (way[1], life[1]))
+        served: list[bool] = []
+        inheritance.take("unix:taken")
+        inheritance.when_served(lambda: served.append(True))
+        assert (served, left.exists()) == ([], True)
+        inheritance.served(FakeReactor(), lambda: None)
+        assert served == [True]
+        assert sorted(tmp_path.iterdir()) == [taken]
+
+
 def test_the_pid_file_is_moved(tmp_path: Path) -> None:
     """Twistd removes the right one in the end."""
     path = str(tmp_path / "twistd.pid")

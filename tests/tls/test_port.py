@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import select
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -378,6 +379,26 @@ class TestFaults:
         waiting = house.call()
         house.reactor.settle()
         assert house.connections.open == 0
+        house.reactor.advance(PAUSE)
+        waiting.shake_hands()
+        assert [event["log_level"].name for event in logged] == ["error"]
+
+    def test_no_descriptor_to_go_on_with(
+        self, house: House, logged: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where the poller had nothing else to watch it needs one: it is tried again."""
+        port: Any = house.open()
+        port.socket = Flaky(port.socket, errno.ENOBUFS)
+        logged.clear()
+        waiting = house.call()
+        house.reactor.settle()
+
+        def none_left() -> None:
+            raise OSError(errno.ENFILE, "none left")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(select, "epoll", none_left)
+            house.reactor.advance(PAUSE)
         house.reactor.advance(PAUSE)
         waiting.shake_hands()
         assert [event["log_level"].name for event in logged] == ["error"]

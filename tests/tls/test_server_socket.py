@@ -11,9 +11,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from twisted.internet.protocol import Factory
 
 from staplesrv.errors import OperatorError
 from staplesrv.server.privileges import Identity
+from staplesrv.tls.binder import BoundSocket
 from staplesrv.tls.server_socket import bind_beside, bind_tcp, bind_unix, let_others_listen, listen, refusal
 
 
@@ -220,6 +222,33 @@ class TestUNIX:
         bound, remove = bind_unix("unix:s", path, 0o600, lock=True)
         assert path.is_socket()
         bound.close()
+        remove()
+
+    def test_a_process_that_forked(self, tmp_path: Path) -> None:
+        """As twistd does: the lock that was made before belongs to whoever listens."""
+        path = tmp_path / "s"
+        bound, remove = bind_unix("unix:s", path, 0o600, lock=True)
+        (tmp_path / "s.lock").unlink()
+        (tmp_path / "s.lock").symlink_to("999999999")
+        one = BoundSocket(bound, Factory(), backlog=1, remove=remove)
+        one.listen("unix:s")
+        with pytest.raises(OperatorError, match="another process has the socket"):
+            bind_unix("unix:s", path, 0o600, lock=True)
+        one.close()
+        assert list(tmp_path.iterdir()) == []
+
+    def test_no_lock_is_made_for_others(self, tmp_path: Path) -> None:
+        """Nor is that of a process changed that has only lent its socket."""
+        path = tmp_path / "s"
+        bound, remove = bind_unix("unix:s", path, 0o600, lock=False)
+        one = BoundSocket(bound, Factory(), backlog=1, remove=remove)
+        one.listen("unix:s")
+        assert list(tmp_path.iterdir()) == [path]
+        one.leave_path()
+        (tmp_path / "s.lock").symlink_to("999999999")
+        one.listen("unix:s")
+        assert os.readlink(tmp_path / "s.lock") == "999999999"
+        one.close()
         remove()
 
     def test_other_file(self, tmp_path: Path) -> None:
