@@ -97,6 +97,21 @@ class Upgrade:
             return
         self.under_way = True
         self._pid = None
+        self._late = self._reactor.callLater(PATIENCE, self._too_late)
+        try:
+            self._spawn()
+        except OSError as error:
+            self._settled()
+            _log.error("upgrade: no new process can be started ({error}); this one goes on", error=error)
+
+    def stop(self) -> None:
+        """This process stops: no new one is started, and one that does not serve yet ends, too."""
+        self._over = True
+        if self.under_way:
+            self._settled()
+            self._kill()
+
+    def _spawn(self) -> None:
         ours, theirs = socket.socketpair()
         # Open until this process ends, which is later than the reactor: twistd removes its pid file after that.
         self._life, watched = socket.socketpair()
@@ -124,14 +139,6 @@ class Upgrade:
                 path=str(self._folder),
                 childFDs=dict(enumerate(descriptors)),
             )
-        self._late = self._reactor.callLater(PATIENCE, self._too_late)
-
-    def stop(self) -> None:
-        """This process stops: no new one is started, and one that does not serve yet ends, too."""
-        self._over = True
-        if self.under_way:
-            self._settled()
-            self._kill()
 
     def _began(self, pid: int) -> None:
         self._pid = pid

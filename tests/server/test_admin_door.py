@@ -152,6 +152,7 @@ class AdminDoorTests(ServedTestCase):
             assert not asking.called
             await self.said("serving on")
             assert await asking == (200, "ok\n")
+            inherited.served(None, print)
             await service.stopService()
         assert not path.exists()
 

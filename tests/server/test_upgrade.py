@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import socket
@@ -169,6 +170,23 @@ def test_nothing_is_started_by_one_that_stops(begin: Begin) -> None:
         begun.upgrade.start()
         assert len(begun.reactor.spawned) == 1
         assert begun.upgrade._life is life
+
+
+def test_without_a_descriptor_nothing_is_started(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be tried again."""
+    begun = begin()
+    begun.way.connectionLost(connectionDone)
+
+    def none_left() -> None:
+        raise OSError(errno.EMFILE, "none left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "socketpair", none_left)
+        begun.upgrade.start()
+    assert not begun.upgrade.under_way
+    assert not begun.reactor.getDelayedCalls()
+    begun.upgrade.start()
+    assert len(begun.reactor.spawned) == 2
 
 
 def test_the_launcher_ends_without_a_word_where_nobody_waits(begin: Begin) -> None:

@@ -247,7 +247,7 @@ class TestUNIX:
         one.leave_path()
         (tmp_path / "s.lock").symlink_to("999999999")
         one.listen("unix:s")
-        assert os.readlink(tmp_path / "s.lock") == "999999999"
+        assert (tmp_path / "s.lock").readlink() == Path("999999999")
         one.close()
         remove()
 

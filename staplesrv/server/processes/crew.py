@@ -359,10 +359,14 @@ class Crew(MultiService):
     def _hire(self, seat: int) -> Hand:
         assert self._forks is not None  # noqa: S101 - there is always one while workers are
         hand = Hand(seat, self, self._reactor.seconds())
-        self._hands.append(hand)
         ours, theirs = socket.socketpair()
-        with ours:
-            adopt(self._reactor, ours, hand.channel)
+        try:
+            with ours:
+                adopt(self._reactor, ours, hand.channel)
+        except OSError:
+            theirs.close()
+            raise
+        self._hands.append(hand)
 
         def born(pid: int) -> None:
             hand.pid = pid
@@ -382,17 +386,21 @@ class Crew(MultiService):
     def _hire_again(self, seat: int) -> None:
         if self._forks is None or self._stopping or seat > self._size:
             return
-        if not any(hand.seat == seat for hand in self._active()):
+        if any(hand.seat == seat for hand in self._active()):
+            return
+        try:
             self._hire(seat)
+        except OSError as error:
+            _log.error("worker {worker} can't be had: {error}; its place is filled later", worker=seat, error=error)
+            self._reactor.callLater(BACK_OFF[-1], self._hire_again, seat)
 
     async def _replace_all(self) -> None:
         for old in self._active():
             # Without a fork server nobody can be hired; when there is another one all are replaced anew.
             while not (self._forks is None or self._stopping or old.draining or old.gone):
-                successor = self._hire(old.seat)
                 try:
-                    await successor.wait_until_serving()
-                except Left:
+                    await self._hire(old.seat).wait_until_serving()
+                except (Left, OSError):
                     await deferLater(self._reactor, BACK_OFF[-1])
                 else:
                     old.drain(self._configuration_now.drain, self._reactor.seconds())

@@ -426,6 +426,25 @@ def test_a_fork_server_may_end_while_workers_are_replaced(firm: Firm, lines: lis
     assert second.draining
 
 
+def test_a_place_that_can_t_be_filled_is_filled_later(
+    firm: Firm, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no descriptor for the way to another worker."""
+    firm.serve()
+
+    def none_left() -> None:
+        raise OSError(errno.EMFILE, "none left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "socketpair", none_left)
+        firm.die(firm.hands[0])
+        firm.reactor.advance(0)
+    assert [hand.seat for hand in firm.hands] == [2]
+    assert any("worker 1 can't be had" in line for line in lines)
+    firm.reactor.advance(BACK_OFF[-1])
+    assert {hand.seat for hand in firm.hands} == {1, 2}
+
+
 def test_a_second_signal_does_not_wait_for_one_that_stands_still(firm: Firm) -> None:
     """Nor does a third one begin anew."""
     firm.serve()
