@@ -252,9 +252,9 @@ class Crew(MultiService):
 
     def renew_ticket_keys(self) -> None:
         """Have a new fork server, with new ticket keys, and then all workers replaced, one after the other."""
-        if self._forks is not None:
-            self._forks.stop()
-        self._forks = self._new_forks()
+        before, self._forks = self._forks, self._new_forks()
+        if before is not None:
+            before.stop()
         self._fill()
         self._lock.run(lambda: Deferred.fromCoroutine(self._replace_all())).addErrback(_unexpected)
 
@@ -347,8 +347,13 @@ class Crew(MultiService):
             self._reactor.callLater(wait, self._begin_again)
 
     def _begin_again(self) -> None:
-        if self._forks is None and not self._stopping:
+        if self._forks is not None or self._stopping:
+            return
+        try:
             self.renew_ticket_keys()
+        except OSError as error:
+            _log.error("A fork server can't be had: {error}; it is tried again", error=error)
+            self._reactor.callLater(BACK_OFF[-1], self._begin_again)
 
     def _ended(self, pid: int, status: int) -> None:
         # It may be known by the end of its channel that it has gone, or not yet.

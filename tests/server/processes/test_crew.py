@@ -445,6 +445,22 @@ def test_a_place_that_can_t_be_filled_is_filled_later(
     assert {hand.seat for hand in firm.hands} == {1, 2}
 
 
+def test_a_fork_server_that_can_t_be_had_is_tried_again(firm: Firm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no descriptor for the way to it."""
+    firm.serve()
+
+    def none_left() -> None:
+        raise OSError(errno.EMFILE, "none left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "socketpair", none_left)
+        firm.crew._forks.connectionLost(connectionDone)  # type: ignore[union-attr]
+        firm.reactor.advance(0)
+    assert len(firm.reactor.spawned) == 1
+    firm.reactor.advance(BACK_OFF[-1])
+    assert len(firm.reactor.spawned) == 2
+
+
 def test_a_second_signal_does_not_wait_for_one_that_stands_still(firm: Firm) -> None:
     """Nor does a third one begin anew."""
     firm.serve()
