@@ -70,7 +70,9 @@ class Inheritance:
             path = path_of(one)
             one.close()
             if path is not None:
-                clear(path)
+                # After `twistd --uid` the right to do so may be gone.
+                with suppress(OSError):
+                    clear(path)
         self._sockets, self._heirs = {}, []
         old, self._old = self._old, None
         if old is None:

@@ -137,7 +137,10 @@ def claim(path: Path) -> None:
     # Without the right to do so, after `twistd --uid`, it stays as it is.
     with suppress(OSError):
         mine.symlink_to(str(os.getpid()))
-        mine.replace(lock)
+        try:
+            mine.replace(lock)
+        except OSError:
+            mine.unlink()
 
 
 def clear(path: Path) -> None:

@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import pytest
 from server.processes.fake_reactor import FakeReactor
 from twisted.internet.protocol import connectionDone
 
@@ -67,6 +68,23 @@ def test_paths_go_over_when_this_process_serves(tmp_path: Path) -> None:
         inheritance.served(FakeReactor(), lambda: None)
         assert served == [True]
         assert sorted(tmp_path.iterdir()) == [taken]
+
+
+def test_a_path_that_may_not_be_removed_keeps_nobody_from_serving(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after `twistd --uid`: the old process is told all the same."""
+    old_way, way = socket.socketpair()
+    old_life, life = socket.socketpair()
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    with socket.socket(socket.AF_UNIX) as left, old_way, old_life:
+        left.bind(str(tmp_path / "left"))
+        monkeypatch.setattr(Path, "unlink", denied)
+        Inheritance({"unix:left": [left]}, (way, life)).served(FakeReactor(), lambda: None)
+        assert old_way.recv(100) == b"%d\n" % os.getpid()
 
 
 def test_the_pid_file_is_moved(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from twisted.internet.protocol import Factory
 from staplesrv.errors import OperatorError
 from staplesrv.server.privileges import Identity
 from staplesrv.tls.binder import BoundSocket
-from staplesrv.tls.server_socket import bind_beside, bind_tcp, bind_unix, let_others_listen, listen, refusal
+from staplesrv.tls.server_socket import bind_beside, bind_tcp, bind_unix, claim, let_others_listen, listen, refusal
 
 
 def has_ipv6() -> bool:
@@ -236,6 +236,17 @@ class TestUNIX:
             bind_unix("unix:s", path, 0o600, lock=True)
         one.close()
         assert list(tmp_path.iterdir()) == []
+
+    def test_a_lock_that_may_not_be_changed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It stays as it is, and nothing is left beside it."""
+
+        def denied(*_: object) -> None:
+            raise PermissionError
+
+        (tmp_path / "s.lock").symlink_to("999999999")
+        monkeypatch.setattr(Path, "replace", denied)
+        claim(tmp_path / "s")
+        assert [one.name for one in tmp_path.iterdir()] == ["s.lock"]
 
     def test_no_lock_is_made_for_others(self, tmp_path: Path) -> None:
         """Nor is that of a process changed that has only lent its socket."""
