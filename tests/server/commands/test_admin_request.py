@@ -135,6 +135,11 @@ def test_over_tcp(tellers: list[Teller]) -> None:
         (response(200, '{"verdict": []}'), "is no staplesrv of this version"),
         (response(404, "nothing here"), "is no staplesrv of this version"),
         (response(200, "[" * 100_000), "is no staplesrv of this version"),
+        (response(200, WELL.replace('"too_many": {}', '"too_many": []')), "is no staplesrv of this version"),
+        (
+            response(200, re.sub('"stapled_until": "[^"]*"', '"stapled_until": "0001-01-01T00:00:00+23:59"', WELL)),
+            "is no staplesrv of this version",
+        ),
         (None, "does not answer within 0.2 s; try again, with a longer --timeout"),
     ],
 )
