@@ -288,3 +288,24 @@ def test_a_place_that_can_t_be_is_one_line(tmp_path: Path, pki: Pki, admin: str,
         assert program.end() == 1
         (line,) = program.output().splitlines()
         assert said in line
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_counters_of_a_site_go_on_where_another_one_comes_before_it(tmp_path: Path, pki: Pki, count: int) -> None:
+    """A site is known by its name, not by its number in the file; one that has gone is not told of."""
+    with served(pki, tmp_path, count) as server:
+        config = tmp_path / "staplesrv.toml"
+        alone = config.read_text()
+        (tmp_path / "other").mkdir()
+        other = pki.issue(tmp_path / "other", "other.example").table("other.example")
+        assert 429 in [server.curl("/").status for _ in range(2 * count + 1)]
+        wait_until(lambda: document(server.program)["requests"]["too_many"], "what workers have counted")
+        before = document(server.program)["requests"]["too_many"]
+        assert list(before) == ["localhost"]
+        for text in (alone.replace("[[sites]]", f"{other}\n[[sites]]"), alone):
+            config.write_text(text)
+            assert asked(server.program, "reload", "unix:admin")[0] == 0
+            assert document(server.program)["requests"]["too_many"] == before
+        assert server.curl("/").status == 429
+        wait_until(lambda: sum(document(server.program)["requests"]["too_many"].values()) > before["localhost"], "more")
+        assert list(document(server.program)["requests"]["too_many"]) == ["localhost"]

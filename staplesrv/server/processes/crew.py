@@ -144,7 +144,7 @@ class Crew(MultiService):
         )
 
     def traffic(self) -> Traffic:
-        """What came in; sites by the labels of their places."""
+        """What came in; sites by their keys."""
         return self._census.traffic(self._hands)
 
     @property
@@ -443,8 +443,8 @@ class Crew(MultiService):
     def _count_refused(self, beat: reports.Beat) -> None:
         if beat.refused:
             # Of sites that there are: a worker may say anything.
-            labels = {site.place.label for site in self._configuration_now.sites}
-            self._census.refused.update({label: more for label, more in beat.refused if label in labels})
+            keys = {site.key for site in self._configuration_now.sites}
+            self._census.refused.update({key: more for key, more in beat.refused if key in keys})
 
     def _failed(self, hand: Hand, error: OperatorError) -> None:
         if self._all_serve.called or self._give_up is None:

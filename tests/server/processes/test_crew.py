@@ -310,10 +310,11 @@ def test_handshakes_of_a_site_that_was_replaced_count(firm: Firm) -> None:
 def test_requests_that_were_too_much_are_added_up(firm: Firm) -> None:
     """Of sites that there are; also those of workers that have ended."""
     firm.serve()
+    (site,) = firm.crew._configuration_now.sites
     for hand in firm.hands:
-        firm.say(hand, reports.Beat(0, 0, 0, {}, [], [("site 1", 3), ("nonsense", 1)]))
+        firm.say(hand, reports.Beat(0, 0, 0, {}, [], [(site.key, 3), ("nonsense", 1)]))
     firm.die(firm.hands[0])
-    assert firm.crew.traffic().refused == {"site 1": 6}
+    assert firm.crew.traffic().refused == {site.key: 6}
 
 
 def test_each_worker_is_told_of(firm: Firm) -> None:
