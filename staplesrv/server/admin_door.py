@@ -98,10 +98,10 @@ class AdminDoor(Service):
             return
         _log.info("admin on {addresses}", addresses=", ".join(map(summary.address, self.addresses)))
 
-    def leave(self) -> None:
-        """Leave everything to another process, which answers."""
+    def leave(self, heir: int) -> None:
+        """Leave everything to another process, which answers; `heir` is its pid."""
         if self._ports is not None:
-            self._ports.leave_paths()
+            self._ports.leave_paths(heir)
             self._ports.stopListening()
 
     def close(self) -> None:

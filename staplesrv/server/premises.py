@@ -225,10 +225,10 @@ class Premises(MultiService):
         """What is bound, by endpoint."""
         return {door.listener.endpoint: door.ports.sockets for door in self.doors}
 
-    def leave_paths(self) -> None:
-        """Leave the paths of UNIX sockets to another process that has the sockets."""
+    def leave_paths(self, heir: int) -> None:
+        """Leave the paths of UNIX sockets to another process that has the sockets; `heir` is its pid."""
         for door in self.doors:
-            door.ports.leave_paths()
+            door.ports.leave_paths(heir)
 
     @property
     def requests(self) -> int:

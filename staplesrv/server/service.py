@@ -164,8 +164,8 @@ class StaplesrvService(MultiService):
         """Leave everything to another process, which serves on the same sockets, and stop."""
         _log.info("upgrade: process {pid} serves; this one leaves when everybody was served", pid=pid)
         self.systemd.followed_by(pid)
-        self.staff.leave_paths()
-        self.admin.leave()
+        self.staff.leave_paths(pid)
+        self.admin.leave(pid)
         self._reactor.stop()
 
     def out_of_service(self) -> str:

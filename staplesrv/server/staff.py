@@ -23,7 +23,7 @@ class Staff(Protocol):
         """Who serves, `now` in seconds since the epoch."""
 
     def traffic(self) -> Traffic:
-        """What came in; sites by the labels of their places."""
+        """What came in; sites by their keys."""
 
     def setServiceParent(self, parent: Any) -> None:
         """Start and stop with somebody."""
@@ -35,8 +35,8 @@ class Staff(Protocol):
     def prepare(self, configuration: Configuration, inheritance: Inheritance) -> None:
         """Bind every socket, but those that another process has; may raise `OperatorError`."""
 
-    def leave_paths(self) -> None:
-        """Leave the paths of UNIX sockets to another process that has the sockets."""
+    def leave_paths(self, heir: int) -> None:
+        """Leave the paths of UNIX sockets to another process that has the sockets; `heir` is its pid."""
 
     async def open(self) -> None:
         """Listen; may raise `OperatorError`."""

@@ -20,7 +20,7 @@ from twisted.internet.interfaces import (
 from zope.interface import implementer
 
 from staplesrv.errors import OperatorError
-from staplesrv.tls.server_socket import bind_beside, bind_tcp, bind_unix, let_others_listen, listen
+from staplesrv.tls.server_socket import bind_beside, bind_tcp, bind_unix, let_others_listen, listen, lock_of, pass_lock
 from staplesrv.tls.unix_port import adopt_unix
 
 BACKLOG = 1024
@@ -66,15 +66,16 @@ class BoundSocket:
             return adopt_unix(reactor, self.socket, self.factory)
         return reactor.adoptStreamPort(self.socket.fileno(), self.socket.family, cast("Any", self.factory))
 
-    def leave_path(self) -> None:
-        """Leave a path to another process that has the socket."""
+    def leave_path(self, heir: int) -> None:
+        """Leave a path to another process that has the socket; `heir` is its pid."""
         self._remove = _nothing
+        if (path := self._path) is not None:
+            pass_lock(path, heir)
 
     def own_path(self) -> None:
         """Clear away, in the end, the path of a UNIX socket that another process has bound."""
-        path = self.socket.getsockname() if self.socket.family == socket.AF_UNIX else ""
-        if isinstance(path, str) and path:
-            self._remove = partial(_unlink, Path(path))
+        if (path := self._path) is not None:
+            self._remove = partial(_unlink, path)
 
     def leave_path_to(self, heir: BoundSocket) -> None:
         """Have another one clear away, in the end, what belongs to the socket."""
@@ -85,10 +86,15 @@ class BoundSocket:
         self.socket.close()
         self._remove()
 
+    @property
+    def _path(self) -> Path | None:
+        path = self.socket.getsockname() if self.socket.family == socket.AF_UNIX else ""
+        return Path(path) if isinstance(path, str) and path else None
+
 
 def _unlink(path: Path) -> None:
     path.unlink(missing_ok=True)
-    path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
+    lock_of(path).unlink(missing_ok=True)
 
 
 def _nothing() -> None:

@@ -187,10 +187,10 @@ class BoundPorts:
         for one in bound:
             one.close()
 
-    def leave_paths(self) -> None:
-        """Leave the paths of UNIX sockets to another process that has the sockets."""
+    def leave_paths(self, heir: int) -> None:
+        """Leave the paths of UNIX sockets to another process that has the sockets; `heir` is its pid."""
         for bound in self._bound:
-            bound.leave_path()
+            bound.leave_path(heir)
 
     def own_paths(self) -> None:
         """Clear away, in the end, the paths of UNIX sockets that another process has bound and leaves."""

@@ -11,6 +11,7 @@ import os
 import socket
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from twisted.python.lockfile import FilesystemLock
@@ -96,7 +97,7 @@ def bind_unix(where: str, path: Path, mode: int, *, lock: bool) -> tuple[socket.
     Raises:
         OperatorError: it can't be bound.
     """
-    lock_file = FilesystemLock(f"{path}.lock") if lock else None  # type: ignore[no-untyped-call]
+    lock_file = FilesystemLock(str(lock_of(path))) if lock else None  # type: ignore[no-untyped-call]
     try:
         if lock_file is not None:
             if not lock_file.lock():  # type: ignore[no-untyped-call]
@@ -119,6 +120,25 @@ def bind_unix(where: str, path: Path, mode: int, *, lock: bool) -> tuple[socket.
             lock_file.unlock()  # type: ignore[no-untyped-call]
 
     return bound, remove
+
+
+def lock_of(path: Path) -> Path:
+    """Return the lock of a UNIX socket: a link that is the pid of its owner, as Twisted has it."""
+    return path.with_name(f"{path.name}.lock")
+
+
+def pass_lock(path: Path, heir: int) -> None:
+    """Have the lock of a UNIX socket name the process that has the socket from now on.
+
+    Else anybody who would bind it takes its owner for dead, and the path away from whoever serves there.
+    """
+    lock = lock_of(path)
+    # Where it was bound with privileges that are gone, the folder may be out of reach.
+    with suppress(OSError):
+        if lock.is_symlink():
+            fresh = path.with_name(f"{lock.name}.{heir}")
+            fresh.symlink_to(str(heir))
+            fresh.replace(lock)
 
 
 def listen(where: str, bound: socket.socket, backlog: int) -> None:

@@ -248,11 +248,13 @@ def test_an_upgrade_keeps_the_interface(tmp_path: Path, pki: Pki, count: int) ->
             assert document(server.program)["pid"] == new
             assert stat.S_IMODE((tmp_path / "admin").stat().st_mode) == 0o600
             assert asked(server.program, "status", "unix:admin")[0] == 0
+            # Whoever would bind it as well sees that its owner lives.
+            assert (tmp_path / "admin.lock").readlink() == Path(str(new))
         finally:
             with suppress(ProcessLookupError):
                 os.kill(new, signal.SIGTERM)
                 wait_until(lambda: not is_alive(new), "its end")
-        assert not (tmp_path / "admin").exists()
+        assert not list(tmp_path.glob("admin*"))
 
 
 @pytest.mark.parametrize(("page", "count"), [("docs/operations.md", 5), ("README.md", 2)])

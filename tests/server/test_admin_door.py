@@ -160,7 +160,7 @@ class AdminDoorTests(ServedTestCase):
         service = await self.started(self.with_admin())
         (sockets,) = (given for endpoint, given in service.sockets.items() if endpoint.startswith("unix:"))
         with sockets[0].dup() as heir:
-            service.admin.leave()
+            service.admin.leave(1)
             await service.stopService()
             assert (self.folder / "admin").is_socket()
             assert heir.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)

@@ -152,11 +152,11 @@ class Crew(MultiService):
         """What is bound, by endpoint."""
         return {endpoint: berths.sockets for endpoint, berths in self._berths.items()}
 
-    def leave_paths(self) -> None:
-        """Leave the paths of UNIX sockets to another process that has the sockets."""
+    def leave_paths(self, heir: int) -> None:
+        """Leave the paths of UNIX sockets to another process that has the sockets; `heir` is its pid."""
         for berths in self._berths.values():
             for row in berths.rows:
-                row.leave_paths()
+                row.leave_paths(heir)
 
     def prepare(self, configuration: Configuration, inheritance: Inheritance) -> None:
         """Bind every socket, but those that another process has.
