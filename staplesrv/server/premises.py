@@ -287,7 +287,7 @@ def inherited_or_bound(
     given = inheritance.take(listener.endpoint)
     door = Door.bind(listener, reactor, configuration.place, given)
     if given is not None:
-        door.ports.own_paths()
+        inheritance.when_served(door.ports.own_paths)
     return door
 
 
