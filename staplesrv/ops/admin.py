@@ -174,7 +174,8 @@ def _broken(failure: Failure) -> Answer:
 
 
 def _send(request: Request, answer: Answer) -> None:
-    body = answer.text.encode()
+    # Names of files need not be text.
+    body = answer.text.encode(errors="backslashreplace")
     request.setResponseCode(answer.status)
     for name, value in (
         ("Server", "staplesrv"),

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from ops.statuses import reloaded, status
+from ops.statuses import certificate, reloaded, status
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -25,18 +25,20 @@ class FakeServer:
     """A server that is well.
 
     Attributes:
+        how: How it is.
         wrong: Why clients should go elsewhere.
         reloading: What whoever asked for a reload waits for; None where it stops.
     """
 
     def __init__(self) -> None:
+        self.how = status()
         self.wrong = ""
         self.reloading: Deferred[Reload] | None = Deferred()
         self.reloads = 0
 
     async def status(self) -> Status:
         """How it is."""
-        return status()
+        return self.how
 
     def out_of_service(self) -> str:
         """Whether clients should come."""
@@ -119,6 +121,22 @@ def test_what_can_be_looked_at(interface: Interface) -> None:
             {**fields, "date": interface.ask("HEAD", path)[1]["date"]},
             "",
         )
+
+
+def test_a_file_may_have_a_name_that_is_no_text(interface: Interface) -> None:
+    """Of a folder that is not named in UTF-8, for one: what can't be written is shown as what it is."""
+    interface.server.how = status(certificate(file="/srv/\udce9/a.pem"))
+    assert 'file="/srv/\\udce9/a.pem"' in interface.ask("GET", "/metrics", HERE)[2]
+    assert json.loads(interface.ask("GET", "/status", HERE)[2])["certificates"][0]["file"] == "/srv/\udce9/a.pem"
+
+
+def test_a_body_that_is_too_long_does_nothing(interface: Interface) -> None:
+    """Not even where all of it is there at once."""
+    length = LONGEST_BODY + 1
+    protocol, transport = interface.connect()
+    protocol.dataReceived(request("POST", "/reload", HERE, f"Content-Length: {length}") + b"x" * length)
+    assert transport.value().startswith(b"HTTP/1.1 413 ")
+    assert interface.server.reloads == 0
 
 
 def test_a_status_is_one_json_object(interface: Interface) -> None:

@@ -134,6 +134,7 @@ def test_over_tcp(tellers: list[Teller]) -> None:
         (response(200, '{"verdict": "fine"}'), "is no staplesrv of this version"),
         (response(200, '{"verdict": []}'), "is no staplesrv of this version"),
         (response(404, "nothing here"), "is no staplesrv of this version"),
+        (response(200, WELL.replace('{"a.example": 4}', "[]")), "is no staplesrv of this version"),
         (response(200, "[" * 100_000), "is no staplesrv of this version"),
         (None, "does not answer within 0.2 s; try again, with a longer --timeout"),
     ],
