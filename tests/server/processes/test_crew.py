@@ -258,6 +258,20 @@ def test_whoever_goes_is_not_waited_for_in_the_end(firm: Firm) -> None:
     assert settled.called
 
 
+def test_whoever_leaves_is_not_waited_for(firm: Firm) -> None:
+    """Not until it has gone, which may take a while: its successor does what the round was about."""
+    firm.serve()
+    leaving, other = firm.hands
+    plans: list[Any] = []
+    rehearsed = Deferred.fromCoroutine(firm.crew.rehearse(load(firm.file)))
+    rehearsed.addCallback(plans.append)
+    firm.say(other, reports.Prepared(other.round))
+    assert not plans
+    firm.say(leaving, reports.Leaving())
+    assert len(plans) == 1
+    firm.crew.abandon(plans[0])
+
+
 def test_staples_are_told_as_they_change(firm: Firm) -> None:
     """Once to each, half a second later at most."""
     firm.serve()
