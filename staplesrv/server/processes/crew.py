@@ -376,13 +376,20 @@ class Crew(MultiService):
     async def _replace_all(self) -> None:
         for old in self._active():
             while not (self._stopping or old.draining or old.gone):
-                successor = self._hire(old.seat)
-                try:
-                    await successor.wait_until_serving()
-                except Left:
-                    await deferLater(self._reactor, BACK_OFF[-1])
-                else:
+                if await self._has_successor(old.seat):
                     old.drain(self._configuration_now.drain, self._reactor.seconds())
+                else:
+                    await deferLater(self._reactor, BACK_OFF[-1])
+
+    async def _has_successor(self, seat: int) -> bool:
+        """Hire another one for a seat; tell whether it came to serve."""
+        if self._forks is None:
+            return False
+        try:
+            await self._hire(seat).wait_until_serving()
+        except Left:
+            return False
+        return True
 
     def _ask(self, hand: Hand, plan: Plan) -> Deferred[None]:
         answer = hand.answer(plan.round)
