@@ -264,8 +264,11 @@ class StaplesrvService(MultiService):
             return
         if isinstance(error, OperatorError) and self._give_up is not None:
             self._give_up(error)
-        else:
-            _log.failure("The server did not start", failure=failure)
+            return
+        _log.failure("The server did not start", failure=failure)
+        if self._give_up is not None:
+            # A process that serves nobody, and never will, helps nobody: whoever watches it is to start it anew.
+            self._give_up(OperatorError("staplesrv", "did not start", "the lines above say why; report them"))
 
     async def _stop(self) -> None:
         self.running = 0

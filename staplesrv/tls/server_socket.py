@@ -111,7 +111,7 @@ def bind_unix(where: str, path: Path, mode: int, *, lock: bool) -> tuple[socket.
                 lock_file.unlock()  # type: ignore[no-untyped-call]
             raise
     except (OSError, ValueError) as error:
-        raise refusal(where, error) from error
+        raise _path_refusal(where, path, error) from error
 
     def remove() -> None:
         path.unlink(missing_ok=True)
@@ -205,3 +205,16 @@ def _bound(family: int, address: object, *, reuse_port: bool = False) -> socket.
         made.close()
         raise
     return made
+
+
+def _path_refusal(where: str, path: Path, error: Exception) -> OperatorError:
+    """Say what the folder of a UNIX socket lacks; the rest is as with other sockets."""
+    match getattr(error, "errno", None):
+        case errno.ENOENT:
+            advice = "make it, or have systemd do so with RuntimeDirectory="
+            return OperatorError(where, f"there is no directory {path.parent}", advice)
+        case errno.EACCES | errno.EPERM:
+            advice = f"let the server's user write {path.parent}, or choose another directory"
+            return OperatorError(where, "permission denied", advice)
+        case _:
+            return refusal(where, error)

@@ -223,6 +223,20 @@ class ServiceTests(ServedTestCase):
             await self.until(lambda: given_up, "giving up")
         assert "is in use" in str(given_up[0])
 
+    async def test_a_start_that_fails_for_a_bug_gives_up(self) -> None:
+        """A process that serves nobody would be taken for one that does."""
+        given_up: list[OperatorError] = []
+        service = self.service(give_up=given_up.append)
+        service.prepare()
+        service.staff.open = self._fail  # type: ignore[method-assign]
+        service.startService()
+        await self.until(lambda: given_up, "giving up")
+        assert str(given_up[0]) == "staplesrv: did not start; the lines above say why; report them"
+        assert len(self.flushLoggedErrors(ZeroDivisionError)) == 1
+
+    async def _fail(self) -> None:
+        raise ZeroDivisionError
+
     async def test_sighup_shows_a_new_certificate_with_its_staple(self) -> None:
         """The signal itself, as a person sends it."""
         service = await self.started()

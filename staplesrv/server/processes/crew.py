@@ -9,6 +9,7 @@ as it began meanwhile, is told afterwards.
 from __future__ import annotations
 
 import socket
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -171,7 +172,7 @@ class Crew(MultiService):
         """Listen, and have workers serve; returns when all of them do.
 
         Raises:
-            OperatorError: another process was faster at a socket.
+            OperatorError: another process was faster at a socket, or the fork server can't be started.
         """
         for berths in self._berths.values():
             berths.hold()
@@ -179,7 +180,12 @@ class Crew(MultiService):
         # To nobody yet: whoever is hired is told of everything.
         self._tell_staples()
         self._stage.shown = self._shown
-        self._forks = self._new_forks()
+        try:
+            self._forks = self._new_forks()
+        except OSError as error:
+            problem = f"can't be started for workers: {error.strerror}"
+            advice = "see whether the server's user may run it, and how many processes there may be"
+            raise OperatorError(sys.executable, problem, advice) from error
         for seat in range(1, self._size + 1):
             self._hire(seat)
         for tick, seconds in self._ticks:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from ops.statuses import certificate, reloaded, status
 
 from staplesrv.ops.status_document import document
 from staplesrv.server.cli import main
+from staplesrv.server.privileges import Identity
 from staplesrv.staples.cache import Reason
 
 WELL = json.dumps(document(status()))
@@ -145,6 +148,23 @@ def test_somebody_else_is_there(tellers: list[Teller], said: bytes | None, probl
     assert (done.exit_code, done.stdout) == (3, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"staplesrv: unix:a.sock: {problem}")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not")
+@pytest.mark.parametrize("command", ["status", "reload"])
+def test_somebody_else_s_socket(command: str) -> None:
+    """Says who may ask."""
+    with tempfile.TemporaryDirectory() as name, socket.socket(socket.AF_UNIX) as listening:
+        Path(name).chmod(0o755)
+        listening.bind(f"{name}/s")
+        Path(name, "s").chmod(0o600)
+        with Identity(65534, 65534, ()).assumed():
+            done = CliRunner().invoke(main, [command, f"unix:{name}/s"])
+    assert done.exit_code == 3
+    assert done.stderr == (
+        f"staplesrv: unix:{name}/s: permission denied; "
+        "ask as the user whose socket it is, or let others by :mode=660 in the key admin\n"
+    )
 
 
 @pytest.mark.parametrize("command", ["status", "reload"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from server.processes.fake_reactor import FakeReactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import connectionDone
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
 
 from staplesrv.errors import OperatorError
 from staplesrv.ops.status import State
@@ -435,6 +438,17 @@ def test_workers_are_replaced_in_the_end_though_fork_servers_go(firm: Firm, line
     assert not [line for line in lines if "bug" in line]
     firm.say(firm.hands[-1], reports.Serving(0))
     assert first.draining
+
+
+def test_a_first_fork_server_that_the_system_does_not_start(firm: Firm) -> None:
+    """Is one line, for the start to end with."""
+    firm.reactor.refusal = OSError(errno.EACCES, "Permission denied")
+    opened = Deferred.fromCoroutine(firm.crew.open())
+    failures: list[Failure] = []
+    opened.addErrback(failures.append)
+    (failure,) = failures
+    assert failure.check(OperatorError)
+    assert f"{sys.executable}: can't be started for workers: Permission denied; see whether" in str(failure.value)
 
 
 def listens(one: socket.socket) -> bool:
