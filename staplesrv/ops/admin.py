@@ -175,8 +175,8 @@ def _broken(failure: Failure) -> Answer:
 
 
 def _send(request: Request, answer: Answer) -> None:
-    # A path need not be UTF-8.
-    body = answer.text.encode(errors="replace")
+    # Names of files need not be text.
+    body = answer.text.encode(errors="backslashreplace")
     request.setResponseCode(answer.status, HTTPStatus(answer.status).phrase.encode())
     for name, value in (
         ("Server", "staplesrv"),

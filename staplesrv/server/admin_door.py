@@ -78,7 +78,7 @@ class AdminDoor(Service):
             raise self._explained(error) from error
         self._inherited = given is not None
         if self._inherited:
-            self._ports.own_paths()
+            inheritance.when_served(self._ports.own_paths)
 
     def startService(self) -> None:
         """Answer from now on, unless another process does."""

@@ -34,6 +34,7 @@ class Inheritance:
     ) -> None:
         self._sockets = dict(sockets)
         self._old = old
+        self._when_served: list[Callable[[], object]] = []
 
     @classmethod
     def of(cls, environment: MutableMapping[str, str]) -> Inheritance:
@@ -49,6 +50,10 @@ class Inheritance:
         """Return the sockets of an endpoint; None where there are none."""
         return self._sockets.pop(endpoint, None)
 
+    def when_served(self, call: Callable[[], object]) -> None:
+        """Have something done as soon as this process serves: until then it may end, and the old one goes on."""
+        self._when_served.append(call)
+
     def served(self, reactor: Any, alone: Callable[[], object]) -> None:
         """Tell the old process that this one serves, and may be left alone.
 
@@ -60,6 +65,8 @@ class Inheritance:
             for one in sockets:
                 one.close()
         self._sockets = {}
+        for call in self._when_served:
+            call()
         old, self._old = self._old, None
         if old is None:
             return

@@ -191,6 +191,7 @@ class Premises(MultiService):
                 heir = next((one for one in plan.doors if one.listener.endpoint == door.listener.endpoint), None)
                 if heir is not None:
                     door.leave_to(heir)
+                self._requests_before += door.requests
                 door.close()
         self._open_doors()
 
@@ -287,7 +288,7 @@ def inherited_or_bound(
     given = inheritance.take(listener.endpoint)
     door = Door.bind(listener, reactor, configuration.place, given)
     if given is not None:
-        door.ports.own_paths()
+        inheritance.when_served(door.ports.own_paths)
     return door
 
 

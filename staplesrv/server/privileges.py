@@ -105,18 +105,27 @@ def of_workers(user: str | None, group: str | None, place: Place) -> Identity | 
     """
     if user is None and group is None:
         return None
+    entry, gid = known_user_and_group(user, group, place)
+    if os.geteuid() != 0 and (entry.pw_uid, gid) != (os.geteuid(), os.getegid()):
+        key = "group" if user is None else "user"
+        raise place.error(key, "only root can become somebody else", "start twistd as root, or leave it out")
+    return Identity(entry.pw_uid, gid, tuple(os.getgrouplist(entry.pw_name, gid)))
+
+
+def known_user_and_group(user: str | None, group: str | None, place: Place) -> tuple[pwd.struct_passwd, int]:
+    """Look up a user and the first group, as `of_workers` is told of them.
+
+    Raises:
+        OperatorError: there is no such user or group.
+    """
     try:
         entry = _user(user)
     except KeyError as error:
         raise place.error("user", f"{user} is no user of this system", "name one that is in /etc/passwd") from error
     try:
-        gid = entry.pw_gid if group is None else _gid(group)
+        return entry, entry.pw_gid if group is None else _gid(group)
     except KeyError as error:
         raise place.error("group", f"{group} is no group of this system", "name one that is in /etc/group") from error
-    if os.geteuid() != 0 and (entry.pw_uid, gid) != (os.geteuid(), os.getegid()):
-        key = "group" if user is None else "user"
-        raise place.error(key, "only root can become somebody else", "start twistd as root, or leave it out")
-    return Identity(entry.pw_uid, gid, tuple(os.getgrouplist(entry.pw_name, gid)))
 
 
 def _user(user: str | None) -> pwd.struct_passwd:

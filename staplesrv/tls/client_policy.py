@@ -68,7 +68,9 @@ def parse_policy(files: Sequence[tuple[str, bytes]], *, required: bool) -> Clien
         for number, certificate in enumerate(parse_certificates(where, data), 1):
             if not _is_authority(certificate):
                 problem = f"certificate {number} in it is not a CA's, so that no client's can lead to it"
-                raise OperatorError(where, problem, "name the CA that issued the clients' certificates")
+                advice = "name the CA that issued the clients' certificates"
+                # The site's own certificate may be in the same file.
+                raise OperatorError(where, problem, advice, key="client_ca")
             found[certificate.public_bytes(Encoding.DER)] = certificate
     if sum(2 + len(certificate.subject.public_bytes()) for certificate in found.values()) > _NAMES:
         problem = f"{len(found)} CAs are more than a handshake can name to a client"

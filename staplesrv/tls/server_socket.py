@@ -102,7 +102,7 @@ def bind_unix(where: str, path: Path, mode: int, *, lock: bool) -> tuple[socket.
         if lock_file is not None:
             if not lock_file.lock():  # type: ignore[no-untyped-call]
                 raise OperatorError(where, "another process has the socket", "stop it, or choose another path")
-            if not lock_file.clean and path.exists() and stat.S_ISSOCK(path.stat().st_mode):
+            if not lock_file.clean and path.exists() and _is_left_over(path):
                 path.unlink()
         try:
             bound = _bound(socket.AF_UNIX, str(path))
@@ -112,7 +112,7 @@ def bind_unix(where: str, path: Path, mode: int, *, lock: bool) -> tuple[socket.
                 lock_file.unlock()  # type: ignore[no-untyped-call]
             raise
     except (OSError, ValueError) as error:
-        raise refusal(where, error) from error
+        raise _path_refusal(where, path, error) from error
 
     def remove() -> None:
         path.unlink(missing_ok=True)
@@ -168,6 +168,19 @@ def refusal(where: str, error: Exception, port: int | None = None) -> OperatorEr
     return OperatorError(where, f"can't be bound: {reason}", "check the port, the interface or the path")
 
 
+def _is_left_over(path: Path) -> bool:
+    """Whether this is a socket on which nobody listens.
+
+    That the process of its lock has gone does not say so: in an upgrade another one took the socket over, and a server
+    that goes to the background locks before it does.
+    """
+    if not stat.S_ISSOCK(path.stat().st_mode):
+        return False
+    with socket.socket(socket.AF_UNIX) as client:
+        client.setblocking(False)
+        return client.connect_ex(str(path)) == errno.ECONNREFUSED
+
+
 def _bind_both(port: int) -> list[socket.socket]:
     for _ in range(PORT_TRIES - 1):
         try:
@@ -212,3 +225,16 @@ def _bound(family: int, address: object, *, reuse_port: bool = False) -> socket.
         made.close()
         raise
     return made
+
+
+def _path_refusal(where: str, path: Path, error: Exception) -> OperatorError:
+    """Say what the folder of a UNIX socket lacks; the rest is as with other sockets."""
+    match getattr(error, "errno", None):
+        case errno.ENOENT:
+            advice = "make it, or have systemd do so with RuntimeDirectory="
+            return OperatorError(where, f"there is no directory {path.parent}", advice)
+        case errno.EACCES | errno.EPERM:
+            advice = f"let the server's user write {path.parent}, or choose another directory"
+            return OperatorError(where, "permission denied", advice)
+        case _:
+            return refusal(where, error)

@@ -10,12 +10,12 @@ import socket
 import stat
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from functional.family import is_alive, workers
+from functional.family import ended_at_last, is_alive, pid_in, workers
 from functional.harness import (
     BIN,
     ROOT,
@@ -31,7 +31,6 @@ from functional.harness import (
     write_config,
 )
 from functional.http_server import HTTPServer, site_table
-from functional.test_upgrade import pid_in
 from prometheus_client.parser import text_string_to_metric_families
 
 
@@ -238,22 +237,22 @@ def test_an_upgrade_keeps_the_interface(tmp_path: Path, pki: Pki, count: int) ->
     with served(pki, tmp_path, count) as server:
         old = pid_in(pid_file)
         os.kill(old, signal.SIGUSR2)
-        seen = {document(server.program)["pid"]}
-        while is_alive(old):
+        seen: set[int] = set()
+
+        def followed() -> bool:
             seen.add(document(server.program)["pid"])
-        wait_until(lambda: pid_in(pid_file) not in (0, old), "the new process")
-        new = pid_in(pid_file)
-        try:
+            return not is_alive(old)
+
+        with ended_at_last(pid_file):
+            wait_until(followed, "the end of the old one", 60)
+            wait_until(lambda: pid_in(pid_file) not in (0, old), "the new process")
+            new = pid_in(pid_file)
             assert seen <= {old, new}
             assert document(server.program)["pid"] == new
             assert stat.S_IMODE((tmp_path / "admin").stat().st_mode) == 0o600
             assert asked(server.program, "status", "unix:admin")[0] == 0
             # Whoever would bind it as well sees that its owner lives.
             assert (tmp_path / "admin.lock").readlink() == Path(str(new))
-        finally:
-            with suppress(ProcessLookupError):
-                os.kill(new, signal.SIGTERM)
-                wait_until(lambda: not is_alive(new), "its end")
         assert not list(tmp_path.glob("admin*"))
 
 

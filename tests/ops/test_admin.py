@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from typing import Any
 
 import pytest
-from ops.statuses import reloaded, status
+from ops.statuses import certificate, reloaded, status
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -25,18 +26,20 @@ class FakeServer:
     """A server that is well.
 
     Attributes:
+        how: How it is.
         wrong: Why clients should go elsewhere.
         reloading: What whoever asked for a reload waits for; None where it stops.
     """
 
     def __init__(self) -> None:
+        self.how = status()
         self.wrong = ""
         self.reloading: Deferred[Reload] | None = Deferred()
         self.reloads = 0
 
     async def status(self) -> Status:
         """How it is."""
-        return status()
+        return self.how
 
     def out_of_service(self) -> str:
         """Whether clients should come."""
@@ -121,6 +124,22 @@ def test_what_can_be_looked_at(interface: Interface) -> None:
         )
 
 
+def test_a_file_may_have_a_name_that_is_no_text(interface: Interface) -> None:
+    """Of a folder that is not named in UTF-8, for one: what can't be written is shown as what it is."""
+    interface.server.how = status(certificate(file="/srv/\udce9/a.pem"))
+    assert 'file="/srv/\\udce9/a.pem"' in interface.ask("GET", "/metrics", HERE)[2]
+    assert json.loads(interface.ask("GET", "/status", HERE)[2])["certificates"][0]["file"] == "/srv/\udce9/a.pem"
+
+
+def test_a_body_that_is_too_long_does_nothing(interface: Interface) -> None:
+    """Not even where all of it is there at once."""
+    length = LONGEST_BODY + 1
+    protocol, transport = interface.connect()
+    protocol.dataReceived(request("POST", "/reload", HERE, f"Content-Length: {length}") + b"x" * length)
+    assert transport.value().startswith(b"HTTP/1.1 413 ")
+    assert interface.server.reloads == 0
+
+
 def test_a_status_is_one_json_object(interface: Interface) -> None:
     """With a line's end."""
     body = interface.ask("GET", "/status", HERE)[2]
@@ -199,6 +218,9 @@ def test_whoever_left_before_the_end_gets_nothing(interface: Interface, events: 
     assert interface.server.reloading is not None
     interface.server.reloading.callback(reloaded())
     assert transport.value() == b""
+    # What went wrong in a Deferred is logged when nobody has it any more.
+    del interface.server.reloading
+    gc.collect()
     assert not events
 
 
@@ -288,7 +310,7 @@ def test_a_path_that_is_no_utf_8_is_shown_all_the_same(interface: Interface) -> 
     """With something in the place of what can't be written."""
     assert interface.server.reloading is not None
     interface.server.reloading.callback(reloaded("/srv/\udcff.pem: gone", good=False))
-    assert interface.ask("POST", "/reload", HERE)[::2] == (422, "/srv/?.pem: gone\n")
+    assert interface.ask("POST", "/reload", HERE)[::2] == (422, "/srv/\\udcff.pem: gone\n")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import formatEvent
 
 from staplesrv.errors import OperatorError
+from staplesrv.server.service import StaplesrvService
 from staplesrv.testing import Behaviour, CertificateAuthority
 from staplesrv.tls import reading
 from staplesrv.tls.connections import Closed
@@ -128,6 +129,45 @@ class ServiceTests(ServedTestCase):
         assert not await is_open(port)
         assert not [event for event in self.events if "serving" in (formatEvent(event) or "")]
 
+    async def test_a_reload_that_waits_for_the_start_ends_with_it(self) -> None:
+        """It says nothing to systemd, for which a start that never was would be over."""
+        self.responder.behaviour = Behaviour.SILENCE
+        service = self.service()
+        told = self.systemd_of(service)
+        service.privilegedStartService()
+        service.startService()
+        asked = service.reload_soon()
+        assert asked is not None
+        await service.stopService()
+        assert (await asked).good is False
+        assert told.recv(1000) == b"STOPPING=1"
+        with pytest.raises(BlockingIOError):
+            told.recv(1000)
+
+    async def test_after_a_start_that_failed_a_reload_does_nothing(self) -> None:
+        """What would listen then is not there."""
+        given_up: list[OperatorError] = []
+        service = self.service(give_up=given_up.append)
+        service.prepare()
+        with socket.socket() as faster:
+            faster.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            faster.bind(service.doors[0].addresses[0])
+            faster.listen()
+            service.startService()
+            asked = service.reload_soon()
+            await self.until(lambda: given_up, "the end")
+            assert asked is not None
+            outcome = await asked
+        assert (outcome.good, outcome.line) == (False, "the server does not serve")
+
+    def systemd_of(self, service: StaplesrvService) -> socket.socket:
+        """Stand in for systemd."""
+        told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.addCleanup(told.close)
+        told.bind(str(self.folder / "notify"))
+        service.systemd._address = told.getsockname()
+        return told
+
     async def test_stopping_in_the_middle_of_a_reload_is_quick(self) -> None:
         """The reload ends without a word."""
         service = await self.started()
@@ -182,6 +222,20 @@ class ServiceTests(ServedTestCase):
             service.startService()
             await self.until(lambda: given_up, "giving up")
         assert "is in use" in str(given_up[0])
+
+    async def test_a_start_that_fails_for_a_bug_gives_up(self) -> None:
+        """A process that serves nobody would be taken for one that does."""
+        given_up: list[OperatorError] = []
+        service = self.service(give_up=given_up.append)
+        service.prepare()
+        service.staff.open = self._fail  # type: ignore[method-assign]
+        service.startService()
+        await self.until(lambda: given_up, "giving up")
+        assert str(given_up[0]) == "staplesrv: did not start; the lines above say why; report them"
+        assert len(self.flushLoggedErrors(ZeroDivisionError)) == 1
+
+    async def _fail(self) -> None:
+        raise ZeroDivisionError
 
     async def test_sighup_shows_a_new_certificate_with_its_staple(self) -> None:
         """The signal itself, as a person sends it."""
@@ -291,12 +345,16 @@ class ServiceTests(ServedTestCase):
         service.reload_soon()
         await self.said("reloaded")
         assert [door.addresses[0] for door in service.doors] == [("127.0.0.1", port), str(path)]
-        assert (await visit(port, alpn=(b"h2", b"http/1.1"))).seen.alpn == b"http/1.1"
+        visited = await visit(port, alpn=(b"h2", b"http/1.1"))
+        assert visited.seen.alpn == b"http/1.1"
         assert path.is_socket()
+        requests = service.staff.traffic().requests
+        assert requests == 1
         self.write(f'[[listeners]]\nendpoint = "unix:{path}"\ntls = "modern"', top=" ")
         service.reload_soon()
         await self.said("reloaded", times=2)
         assert not await is_open(port)
+        assert service.staff.traffic().requests == requests
         assert path.is_socket()
         await service.stopService()
         assert not path.exists()
@@ -315,12 +373,9 @@ class ServiceTests(ServedTestCase):
 
     async def test_systemd_is_told_how_reloads_end(self) -> None:
         """With what is served, or what is wrong; one that is asked for at the start comes after it."""
-        told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self.addCleanup(told.close)
-        told.bind(str(self.folder / "notify"))
         self.responder.delay = 0.5
         service = self.service()
-        service.systemd._address = told.getsockname()
+        told = self.systemd_of(service)
         service.privilegedStartService()
         service.startService()
         service.reload_soon()

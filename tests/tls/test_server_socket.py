@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from staplesrv.errors import OperatorError
+from staplesrv.server.privileges import Identity
 from staplesrv.tls.server_socket import bind_beside, bind_tcp, bind_unix, let_others_listen, listen, refusal
 
 
@@ -189,6 +190,15 @@ class TestRefusal:
 
 
 class TestUNIX:
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not")
+    def test_a_folder_of_others(self, tmp_path: Path) -> None:
+        """Privileged ports have nothing to do with it."""
+        with Identity(65534, 65534, ()).assumed(), pytest.raises(OperatorError) as caught:
+            bind_unix("unix:s", Path("/s"), 0o600, lock=True)
+        assert str(caught.value) == (
+            "unix:s: permission denied; let the server's user write /, or choose another directory"
+        )
+
     def test_until_it_is_removed(self, tmp_path: Path) -> None:
         """The socket has its mode, is locked, and goes without a trace."""
         path = tmp_path / "s"
@@ -212,6 +222,19 @@ class TestUNIX:
         bound.close()
         remove()
 
+    def test_taken_over(self, tmp_path: Path) -> None:
+        """A socket whose owner died is left alone if another process listens on it, however busy that is."""
+        path = tmp_path / "s"
+        bound, _ = bind_unix("unix:s", path, 0o600, lock=False)
+        bound.listen(0)
+        with bound, socket.socket(socket.AF_UNIX) as waiting:
+            waiting.connect(str(path))
+            for _ in range(2):
+                (tmp_path / "s.lock").symlink_to("999999999")
+                with pytest.raises(OperatorError, match="in use"):
+                    bind_unix("unix:s", path, 0o600, lock=True)
+            assert path.is_socket()
+
     def test_other_file(self, tmp_path: Path) -> None:
         """A file that is no socket is left alone."""
         path = tmp_path / "s"
@@ -225,7 +248,7 @@ class TestUNIX:
     def test_no_directory(self, tmp_path: Path) -> None:
         """A directory that isn't there is an operator's error, with and without a lock."""
         for lock in (True, False):
-            with pytest.raises(OperatorError, match="can't be bound: No such file"):
+            with pytest.raises(OperatorError, match=f"unix:s: there is no directory {tmp_path}/none; make it"):
                 bind_unix("unix:s", tmp_path / "none" / "s", 0o600, lock=lock)
 
     def test_long_path(self, tmp_path: Path) -> None:

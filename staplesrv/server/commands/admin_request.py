@@ -101,6 +101,9 @@ def ask(where: AdminAddress, method: str, path: str, timeout: timedelta) -> Answ
     except TimeoutError as error:
         problem = f"does not answer within {timeout.total_seconds():g} s"
         raise OperatorError(str(where), problem, "try again, with a longer --timeout") from error
+    except PermissionError as error:
+        advice = "ask as the user whose socket it is, or let others by :mode=660 in the key admin"
+        raise OperatorError(str(where), "permission denied", advice) from error
     except OSError as error:
         problem = f"can't be reached: {error.strerror or error}"
         raise OperatorError(str(where), problem, _ADVICE) from error

@@ -13,6 +13,7 @@ from staplesrv.server.commands import output
 from staplesrv.server.config import Configuration, load
 from staplesrv.server.configuration.paths import file_problem, written_problem
 from staplesrv.server.contents import examine
+from staplesrv.server.privileges import known_user_and_group
 from staplesrv.tls.loaded import load_site
 from staplesrv.tls.stage import Stage
 
@@ -47,6 +48,7 @@ def _examine(configuration: Configuration) -> Iterator[str]:
         raise configuration.explain(error) from error
     for site in configuration.sites:
         examine(site)
+    known_user_and_group(configuration.user, configuration.group, configuration.place)
     log = configuration.access_log
     if log is not None and (wrong := written_problem(log.file)):
         raise configuration.place.within("[access_log]").path_error("file", log.file, wrong)

@@ -14,8 +14,6 @@ from staplesrv.ops.admin_address import AdminAddress
 from staplesrv.ops.report import Verdict
 from staplesrv.server.commands import admin_request, output, status_output
 
-_OK = 200
-
 
 @click.command("status")
 @admin_request.options(10)

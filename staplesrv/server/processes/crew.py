@@ -9,6 +9,7 @@ as it began meanwhile, is told afterwards.
 from __future__ import annotations
 
 import socket
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -171,7 +172,7 @@ class Crew(MultiService):
         """Listen, and have workers serve; returns when all of them do.
 
         Raises:
-            OperatorError: another process was faster at a socket.
+            OperatorError: another process was faster at a socket, or the fork server can't be started.
         """
         for berths in self._berths.values():
             berths.hold()
@@ -179,7 +180,12 @@ class Crew(MultiService):
         # To nobody yet: whoever is hired is told of everything.
         self._tell_staples()
         self._stage.shown = self._shown
-        self._forks = self._new_forks()
+        try:
+            self._forks = self._new_forks()
+        except OSError as error:
+            problem = f"can't be started for workers: {error.strerror}"
+            advice = "see whether the server's user may run it, and how many processes there may be"
+            raise OperatorError(sys.executable, problem, advice) from error
         for seat in range(1, self._size + 1):
             self._hire(seat)
         for tick, seconds in self._ticks:
@@ -376,13 +382,20 @@ class Crew(MultiService):
     async def _replace_all(self) -> None:
         for old in self._active():
             while not (self._stopping or old.draining or old.gone):
-                successor = self._hire(old.seat)
-                try:
-                    await successor.wait_until_serving()
-                except Left:
-                    await deferLater(self._reactor, BACK_OFF[-1])
-                else:
+                if await self._has_successor(old.seat):
                     old.drain(self._configuration_now.drain, self._reactor.seconds())
+                else:
+                    await deferLater(self._reactor, BACK_OFF[-1])
+
+    async def _has_successor(self, seat: int) -> bool:
+        """Hire another one for a seat; tell whether it came to serve."""
+        if self._forks is None:
+            return False
+        try:
+            await self._hire(seat).wait_until_serving()
+        except Left:
+            return False
+        return True
 
     def _ask(self, hand: Hand, plan: Plan) -> Deferred[None]:
         answer = hand.answer(plan.round)

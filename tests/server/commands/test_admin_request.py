@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,6 +18,7 @@ from ops.statuses import certificate, reloaded, status
 
 from staplesrv.ops.status_document import document
 from staplesrv.server.cli import main
+from staplesrv.server.privileges import Identity
 from staplesrv.staples.cache import Reason
 
 TRICKLE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -147,8 +150,8 @@ def test_over_tcp(tellers: list[Teller]) -> None:
         (response(200, '{"verdict": "fine"}'), "is no staplesrv of this version"),
         (response(200, '{"verdict": []}'), "is no staplesrv of this version"),
         (response(404, "nothing here"), "is no staplesrv of this version"),
-        (response(200, "[" * 100_000), "is no staplesrv of this version"),
         (response(200, WELL.replace('{"a.example": 4}', "[]")), "is no staplesrv of this version"),
+        (response(200, "[" * 100_000), "is no staplesrv of this version"),
         (
             response(200, re.sub('"stapled_until": "[^"]*"', '"stapled_until": "0001-01-01T00:00:00+23:59"', WELL)),
             "is no staplesrv of this version",
@@ -164,6 +167,23 @@ def test_somebody_else_is_there(tellers: list[Teller], said: bytes | None, probl
     assert (done.exit_code, done.stdout) == (3, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"staplesrv: unix:a.sock: {problem}")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not")
+@pytest.mark.parametrize("command", ["status", "reload"])
+def test_somebody_else_s_socket(command: str) -> None:
+    """Says who may ask."""
+    with tempfile.TemporaryDirectory() as name, socket.socket(socket.AF_UNIX) as listening:
+        Path(name).chmod(0o755)
+        listening.bind(f"{name}/s")
+        Path(name, "s").chmod(0o600)
+        with Identity(65534, 65534, ()).assumed():
+            done = CliRunner().invoke(main, [command, f"unix:{name}/s"])
+    assert done.exit_code == 3
+    assert done.stderr == (
+        f"staplesrv: unix:{name}/s: permission denied; "
+        "ask as the user whose socket it is, or let others by :mode=660 in the key admin\n"
+    )
 
 
 @pytest.mark.parametrize("command", ["status", "reload"])

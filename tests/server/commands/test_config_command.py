@@ -92,6 +92,12 @@ def test_a_redirect_in_a_circle_is_a_warning(url: str, warned: bool) -> None:  #
             "a.toml: site 1: backends: ca_file: ",
         ),
         (f'listen = "tcp:1"\n{SITE}resource = "nope_nope:x"', "a.toml: site 1: resource: nope_nope can't be imported"),
+        (f'user = "nobody-of-this-name"\n{SITE}static = "www"', "a.toml: user: nobody-of-this-name is no user of this"),
+        (f'group = "no-such-group"\n{SITE}static = "www"', "a.toml: group: no-such-group is no group of this system"),
+        (
+            f'{SITE}static = "www"\nclient_ca = "fullchain.pem"',
+            "a.toml: site 1: client_ca: /",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(text: str, said: str) -> None:

@@ -39,12 +39,14 @@ class FakeReactor(Clock):
     Attributes:
         protocols: What was connected, in order.
         spawned: The command lines of processes.
+        refusal: What the system says to the next ones; None where it starts them.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.protocols: list[Any] = []
         self.spawned: list[list[str]] = []
+        self.refusal: OSError | None = None
 
     def adoptStreamConnection(self, descriptor: int, family: int, factory: Any) -> None:
         """Connect a protocol to a fake."""
@@ -57,4 +59,6 @@ class FakeReactor(Clock):
     def spawnProcess(self, _protocol: Any, _executable: str, args: list[str], *_: Any, **__: Any) -> FakeProcess:
         """Start nothing."""
         self.spawned.append(args)
+        if self.refusal is not None:
+            raise self.refusal
         return FakeProcess()

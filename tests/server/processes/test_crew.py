@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from server.processes.fake_reactor import FakeReactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import connectionDone
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
 
 from staplesrv.errors import OperatorError
 from staplesrv.ops.status import State
@@ -258,6 +261,29 @@ def test_whoever_goes_is_not_waited_for_in_the_end(firm: Firm) -> None:
     assert settled.called
 
 
+def test_a_listener_that_goes_is_closed(firm: Firm) -> None:
+    """Nobody would accept from it; one that comes is there from the round on."""
+    firm.serve()
+    (before,) = firm.crew.sockets[ENDPOINT]
+    firm.reload("127.0.0.1", "127.0.0.2")
+    assert list(firm.crew.sockets) == [ENDPOINT.replace("127.0.0.1", "127.0.0.2")]
+    assert before.fileno() == -1
+
+
+def test_whoever_leaves_is_not_waited_for(firm: Firm) -> None:
+    """Not until it has gone, which may take a while: its successor does what the round was about."""
+    firm.serve()
+    leaving, other = firm.hands
+    plans: list[Any] = []
+    rehearsed = Deferred.fromCoroutine(firm.crew.rehearse(load(firm.file)))
+    rehearsed.addCallback(plans.append)
+    firm.say(other, reports.Prepared(other.round))
+    assert not plans
+    firm.say(leaving, reports.Leaving())
+    assert len(plans) == 1
+    firm.crew.abandon(plans[0])
+
+
 def test_staples_are_told_as_they_change(firm: Firm) -> None:
     """Once to each, half a second later at most."""
     firm.serve()
@@ -392,6 +418,38 @@ def test_a_fork_server_that_can_t_run_is_not_tried_all_the_time(firm: Firm) -> N
         firm.reactor.advance(wait / 2)
         assert len(firm.reactor.spawned) == times
     assert {hand.seat for hand in firm.hands} == {1, 2}
+
+
+def test_workers_are_replaced_in_the_end_though_fork_servers_go(firm: Firm, lines: list[str]) -> None:
+    """Whoever has no successor while there is none stays until there is one."""
+    firm.serve()
+    first = firm.hands[0]
+    firm.crew._forks.connectionLost(connectionDone)  # type: ignore[union-attr]
+    firm.reactor.advance(0)
+    # The next try is 30 s from now, when the fork server has ended so often that the next one is waited for.
+    firm.die(firm.hands[-1])
+    for wait in BACK_OFF[1:5]:
+        firm.crew._forks.connectionLost(connectionDone)  # type: ignore[union-attr]
+        firm.reactor.advance(wait)
+    firm.crew._forks.connectionLost(connectionDone)  # type: ignore[union-attr]
+    for _ in range(4):
+        for hand in firm.hands:
+            firm.say(hand, reports.Beat(0, 0, 0, {}, []))
+        firm.reactor.advance(BACK_OFF[5])
+    assert not [line for line in lines if "bug" in line]
+    firm.say(firm.hands[-1], reports.Serving(0))
+    assert first.draining
+
+
+def test_a_first_fork_server_that_the_system_does_not_start(firm: Firm) -> None:
+    """Is one line, for the start to end with."""
+    firm.reactor.refusal = OSError(errno.EACCES, "Permission denied")
+    opened = Deferred.fromCoroutine(firm.crew.open())
+    failures: list[Failure] = []
+    opened.addErrback(failures.append)
+    (failure,) = failures
+    assert failure.check(OperatorError)
+    assert f"{sys.executable}: can't be started for workers: Permission denied; see whether" in str(failure.value)
 
 
 def listens(one: socket.socket) -> bool:
