@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple, Protocol
 
 from twisted.internet.address import UNIXAddress
@@ -174,8 +175,9 @@ def _broken(failure: Failure) -> Answer:
 
 
 def _send(request: Request, answer: Answer) -> None:
-    body = answer.text.encode()
-    request.setResponseCode(answer.status)
+    # Names of files need not be text.
+    body = answer.text.encode(errors="backslashreplace")
+    request.setResponseCode(answer.status, HTTPStatus(answer.status).phrase.encode())
     for name, value in (
         ("Server", "staplesrv"),
         ("Content-Type", answer.content_type),

@@ -17,16 +17,23 @@ MOST: Final = 16
 """Connections at once; more of them are closed."""
 
 SECONDS: Final = 15.0
-"""For a request to come, and between two of them."""
+"""For a request to come."""
+
+SECONDS_TO_READ: Final = 60.0
+"""For the answer to be read."""
 
 LONGEST_BODY: Final = 4096
 """Bytes. Nothing that may be asked for takes any."""
 
+_BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _TOO_LARGE: Final = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class AdminChannel(http.HTTPChannel):
-    """One connection. Of HTTP/1.1 alone, as there is no TLS."""
+    """One connection, for one request: behind more of them answers would pile up that nobody reads.
+
+    Of HTTP/1.1 alone, as there is no TLS.
+    """
 
     factory: AdminSite
     transport: Any
@@ -47,6 +54,25 @@ class AdminChannel(http.HTTPChannel):
     def timeoutConnection(self) -> None:
         """End it, without a word in the log."""
         self.transport.abortConnection()
+
+    def loseConnection(self) -> None:
+        """End it as soon as everything was read, and a while later in any case."""
+        self.setTimeout(SECONDS_TO_READ)
+        super().loseConnection()
+
+    def checkPersistence(self, request: http.Request, version: bytes) -> bool:  # noqa: ARG002 - in none of them
+        """Say that no other request is taken."""
+        request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        return False
+
+    def headerReceived(self, line: bytes) -> bool:
+        """Refuse a length of more digits than can be read."""
+        try:
+            return bool(super().headerReceived(line))
+        except ValueError:
+            self.transport.write(_BAD_REQUEST)
+            self.loseConnection()
+            return False
 
     def allHeadersReceived(self) -> None:
         """Refuse what would be large."""

@@ -116,7 +116,7 @@ class Contents:
     def _behind(self, site: Site) -> Behind:
         if isinstance(site.content, TunnelEnd):
             return Behind(NO_HTTP, tunnel=self._tunnel(site.content).factory)
-        rate = None if site.request_rate is None else RequestRate(site.place.label, site.request_rate)
+        rate = None if site.request_rate is None else RequestRate(site.key, site.request_rate)
         added = FieldLines(site.fields) if site.fields else NO_FIELDS
         return Behind(self._application(site), added, site.max_body, rate=rate)
 

@@ -75,11 +75,11 @@ async def observe(
 def _by_name(traffic: Traffic, configuration: Configuration, named: Mapping[LiveSite, str]) -> Traffic:
     """Call sites what they are called everywhere else, and have every reason for an end, those that never were too."""
     by_certificate = {site.loaded.certificate: name for site, name in named.items()}
-    names = {site.place.label: by_certificate.get(site.certificate, site.place.label) for site in configuration.sites}
+    names = {site.key: by_certificate.get(site.certificate, site.place.label) for site in configuration.sites}
     return Traffic(
         open=traffic.open,
         accepted=traffic.accepted,
         requests=traffic.requests,
         closed={str(why): traffic.closed.get(why, 0) for why in Closed},
-        refused={names.get(label, label): count for label, count in traffic.refused.items()},
+        refused={name: traffic.refused[key] for key, name in names.items() if key in traffic.refused},
     )

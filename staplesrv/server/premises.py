@@ -191,6 +191,7 @@ class Premises(MultiService):
                 heir = next((one for one in plan.doors if one.listener.endpoint == door.listener.endpoint), None)
                 if heir is not None:
                     door.leave_to(heir)
+                self._requests_before += door.requests
                 door.close()
         self._open_doors()
 

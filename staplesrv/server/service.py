@@ -216,7 +216,8 @@ class StaplesrvService(MultiService):
         try:
             self.staff.settle(plan, {site.loaded.certificate for site in self.stapler.stage.live})
         except OperatorError as error:
-            _log.error("reload: {problem}", problem=str(error))
+            self._status = f"reload: {error}"
+            _log.error("{status}", status=self._status)
             self.configuration = after
             return self._failed_reload(str(error))
         self.configuration = after
@@ -297,12 +298,15 @@ class StaplesrvService(MultiService):
         # Until the first staples are there nothing listens; a reload would have it do so.
         if self._starting is not None:
             await shielded(self._starting)
+        if self.state is not State.SERVING:
+            return self._failed_reload("the server does not serve")
         _log.info("reloading")
         self.systemd.reloading()
         try:
             return await self.reload()
         finally:
-            self.systemd.ready(self._status)
+            if self.running:
+                self.systemd.ready(self._status)
 
     def _failed_reload(self, problem: str) -> Reload:
         return Reload(sources.utc(self._wall_clock()), good=False, line=problem)

@@ -23,7 +23,7 @@ class Staff(Protocol):
         """Who serves, `now` in seconds since the epoch."""
 
     def traffic(self) -> Traffic:
-        """What came in; sites by the labels of their places."""
+        """What came in; sites by their keys."""
 
     def setServiceParent(self, parent: Any) -> None:
         """Start and stop with somebody."""

@@ -115,9 +115,19 @@ def activated(description: str, handed: Sequence[Handed] | None = None) -> Seque
 
 
 def _copies(handed: Sequence[Handed]) -> Sequence[tuple[int, str, socket.socket]]:
-    copies = []
-    for number, one in enumerate(handed):
-        # A unit may hand over a FIFO or a file as well.
-        with suppress(OSError):
-            copies.append((number, one.name, socket.socket(fileno=os.dup(one.descriptor))))
-    return copies
+    copies = ((number, one.name, _copy(one.descriptor)) for number, one in enumerate(handed))
+    return [(number, name, copy) for number, name, copy in copies if copy is not None]
+
+
+def _copy(descriptor: int) -> socket.socket | None:
+    """Return a copy; None of what can't be served on: a unit may hand over datagrams, a FIFO or a file as well."""
+    number = os.dup(descriptor)
+    try:
+        copy = socket.socket(fileno=number)
+    except OSError:
+        os.close(number)
+        return None
+    if copy.type == socket.SOCK_STREAM:
+        return copy
+    copy.close()
+    return None

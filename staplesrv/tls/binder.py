@@ -17,6 +17,7 @@ from twisted.internet.interfaces import (
     IReactorTCP,
     IReactorUNIX,
 )
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from staplesrv.errors import OperatorError
@@ -36,6 +37,8 @@ BACKLOG = 1024
 """Connections that the kernel holds ready, where the description doesn't say; its own limit may be lower."""
 
 _TWISTED_BACKLOG = 50
+
+_log = Logger()
 
 
 class BoundSocket:
@@ -94,9 +97,12 @@ class BoundSocket:
         heir._remove, self._remove = self._remove, _nothing
 
     def close(self) -> None:
-        """Close it and clear away what belongs to it."""
+        """Close it and clear away what belongs to it, as far as there is the right to: twistd may have shed that."""
         self.socket.close()
-        self._remove()
+        try:
+            self._remove()
+        except OSError as error:
+            _log.warn("The path of a socket stays, as it can't be removed: {error}", error=str(error))
 
 
 def _nothing() -> None:

@@ -103,7 +103,7 @@ def bind_unix(where: str, path: Path, mode: int, *, lock: bool) -> tuple[socket.
         if lock_file is not None:
             if not lock_file.lock():  # type: ignore[no-untyped-call]
                 raise OperatorError(where, "another process has the socket", "stop it, or choose another path")
-            if not lock_file.clean and path.exists() and stat.S_ISSOCK(path.stat().st_mode):
+            if not lock_file.clean and path.exists() and _is_left_over(path):
                 path.unlink()
         try:
             bound = _bound(socket.AF_UNIX, str(path))
@@ -179,6 +179,19 @@ def refusal(where: str, error: Exception, port: int | None = None) -> OperatorEr
 def _lock_of(path: Path) -> Path:
     """Where Twisted has it."""
     return path.with_name(f"{path.name}.lock")
+
+
+def _is_left_over(path: Path) -> bool:
+    """Whether this is a socket on which nobody listens.
+
+    That the process of its lock has gone does not say so: in an upgrade another one took the socket over, and a server
+    that goes to the background locks before it does.
+    """
+    if not stat.S_ISSOCK(path.stat().st_mode):
+        return False
+    with socket.socket(socket.AF_UNIX) as client:
+        client.setblocking(False)
+        return client.connect_ex(str(path)) == errno.ECONNREFUSED
 
 
 def _bind_both(port: int) -> list[socket.socket]:

@@ -10,12 +10,12 @@ import socket
 import stat
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from functional.family import is_alive, workers
+from functional.family import ended_at_last, is_alive, pid_in, workers
 from functional.harness import (
     BIN,
     ROOT,
@@ -31,7 +31,6 @@ from functional.harness import (
     write_config,
 )
 from functional.http_server import HTTPServer, site_table
-from functional.test_upgrade import pid_in
 from prometheus_client.parser import text_string_to_metric_families
 
 
@@ -238,21 +237,23 @@ def test_an_upgrade_keeps_the_interface(tmp_path: Path, pki: Pki, count: int) ->
     with served(pki, tmp_path, count) as server:
         old = pid_in(pid_file)
         os.kill(old, signal.SIGUSR2)
-        seen = {document(server.program)["pid"]}
-        while is_alive(old):
+        seen: set[int] = set()
+
+        def followed() -> bool:
             seen.add(document(server.program)["pid"])
-        wait_until(lambda: pid_in(pid_file) not in (0, old), "the new process")
-        new = pid_in(pid_file)
-        try:
+            return not is_alive(old)
+
+        with ended_at_last(pid_file):
+            wait_until(followed, "the end of the old one", 60)
+            wait_until(lambda: pid_in(pid_file) not in (0, old), "the new process")
+            new = pid_in(pid_file)
             assert seen <= {old, new}
             assert document(server.program)["pid"] == new
             assert stat.S_IMODE((tmp_path / "admin").stat().st_mode) == 0o600
             assert asked(server.program, "status", "unix:admin")[0] == 0
-        finally:
-            with suppress(ProcessLookupError):
-                os.kill(new, signal.SIGTERM)
-                wait_until(lambda: not is_alive(new), "its end")
-        assert not (tmp_path / "admin").exists()
+            # Whoever would bind it as well sees that its owner lives.
+            assert (tmp_path / "admin.lock").readlink() == Path(str(new))
+        assert not list(tmp_path.glob("admin*"))
 
 
 @pytest.mark.parametrize(("page", "count"), [("docs/operations.md", 5), ("README.md", 2)])
@@ -288,3 +289,24 @@ def test_a_place_that_can_t_be_is_one_line(tmp_path: Path, pki: Pki, admin: str,
         assert program.end() == 1
         (line,) = program.output().splitlines()
         assert said in line
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_counters_of_a_site_go_on_where_another_one_comes_before_it(tmp_path: Path, pki: Pki, count: int) -> None:
+    """A site is known by its name, not by its number in the file; one that has gone is not told of."""
+    with served(pki, tmp_path, count) as server:
+        config = tmp_path / "staplesrv.toml"
+        alone = config.read_text()
+        (tmp_path / "other").mkdir()
+        other = pki.issue(tmp_path / "other", "other.example").table("other.example")
+        assert 429 in [server.curl("/").status for _ in range(2 * count + 1)]
+        wait_until(lambda: document(server.program)["requests"]["too_many"], "what workers have counted")
+        before = document(server.program)["requests"]["too_many"]
+        assert list(before) == ["localhost"]
+        for text in (alone.replace("[[sites]]", f"{other}\n[[sites]]"), alone):
+            config.write_text(text)
+            assert asked(server.program, "reload", "unix:admin")[0] == 0
+            assert document(server.program)["requests"]["too_many"] == before
+        assert server.curl("/").status == 429
+        wait_until(lambda: sum(document(server.program)["requests"]["too_many"].values()) > before["localhost"], "more")
+        assert list(document(server.program)["requests"]["too_many"]) == ["localhost"]

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from functional.family import is_alive, workers
+from functional.family import ended_at_last, is_alive, pid_in, workers
 from functional.harness import Pki, Program, free_port, judge, look, twistd, wait_until, write_config
 from functional.http_server import HTTPServer, http_backend, site_table
 from functional.steady_load import steady_load
@@ -57,22 +57,9 @@ def apart(
     config = write_config(folder, port, listener, site, workers=count, listen=[], **keys)
     with twistd(folder, "--config", str(config)) as program:
         program.wait_for("serving on")
-        try:
+        with ended_at_last(folder / "twistd.pid"):
             yield HTTPServer(program, port, folder)
-        finally:
-            with suppress(ProcessLookupError):
-                last = running(folder)
-                os.kill(last, signal.SIGTERM)
-                wait_until(lambda: not is_alive(last), "the end of the last one")
     assert "Traceback" not in program.output()
-
-
-def running(folder: Path) -> int:
-    """The supervisor; 0 while none says so."""
-    try:
-        return int((folder / "twistd.pid").read_text())
-    except (OSError, ValueError):
-        return 0
 
 
 def change_workers(folder: Path, before: int, after: int) -> None:
@@ -263,17 +250,18 @@ def test_a_listener_may_get_it_later(tmp_path: Path, pki: Pki) -> None:
 def test_an_upgrade_hands_all_of_them_on(tmp_path: Path, pki: Pki) -> None:
     """Under load, to more workers, to fewer, to none: nobody is refused, and no socket is closed."""
     before = 2
+    pid_file = tmp_path / "twistd.pid"
     with apart(pki, tmp_path, before) as server:
         known = sockets(server.port)
         with nothing_lost(server.port):
             for count in (3, 2, 1, 3):
                 change_workers(tmp_path, before, count)
-                old = running(tmp_path)
+                old = pid_in(pid_file)
                 os.kill(old, signal.SIGUSR2)
-                wait_until(lambda: running(tmp_path) not in (0, old), "the new process")  # noqa: B023
+                wait_until(lambda: pid_in(pid_file) not in (0, old), "the new process")  # noqa: B023
                 assert known <= sockets(server.port)
                 known = sockets(server.port)
-                new = running(tmp_path)
+                new = pid_in(pid_file)
                 assert len(berths(new, server.port)) == count
                 wait_until(lambda: set().union(*berths(new, server.port)) == sockets(server.port), "all of them")  # noqa: B023
                 before = count

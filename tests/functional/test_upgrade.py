@@ -165,3 +165,38 @@ def test_whoever_stops_meanwhile_leaves_nothing(tmp_path: Path, pki: Pki) -> Non
         assert not is_listening(port)
     assert not list(tmp_path.glob("twistd.pid*"))
     assert not (tmp_path / "socket").exists()
+
+
+def test_a_new_process_that_fails_late_leaves_the_paths_of_the_old_one(tmp_path: Path, pki: Pki) -> None:
+    """It has the sockets by then, and another one that it wants is taken."""
+    with replaceable(pki, tmp_path, 1, admin=f"unix:{tmp_path}/admin") as (program, _), socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with (tmp_path / "staplesrv.toml").open("a") as config:
+            config.write(f'\n[[listeners]]\nendpoint = "tcp:{taken.getsockname()[1]}:interface=127.0.0.1"\n')
+        os.kill(pid_in(tmp_path / "twistd.pid"), signal.SIGUSR2)
+        program.wait_for("this one goes on")
+        for name in ("socket", "admin"):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("upgrades", [0, 1])
+def test_a_second_start_leaves_the_unix_sockets_of_the_first_one(tmp_path: Path, pki: Pki, upgrades: int) -> None:
+    """After an upgrade, too, when whoever bound them has gone."""
+    pid_file = tmp_path / "twistd.pid"
+    with replaceable(pki, tmp_path, 1, admin=f"unix:{tmp_path}/admin") as (program, _):
+        for _ in range(upgrades):
+            old = pid_in(pid_file)
+            os.kill(old, signal.SIGUSR2)
+            wait_until(lambda: pid_in(pid_file) not in (0, old), "the new process")  # noqa: B023
+            # And its number is nobody's then.
+            program.end()
+        other = tmp_path / "other"
+        other.mkdir()
+        with twistd(other, "--config", str(tmp_path / "staplesrv.toml")) as second:
+            second.wait_for("another process has the socket")
+            assert second.end() == 1
+        for name in ("socket", "admin"):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(tmp_path / name))

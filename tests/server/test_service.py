@@ -17,6 +17,7 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import formatEvent
 
 from staplesrv.errors import OperatorError
+from staplesrv.server.service import StaplesrvService
 from staplesrv.testing import Behaviour, CertificateAuthority
 from staplesrv.tls import reading
 from staplesrv.tls.connections import Closed
@@ -127,6 +128,45 @@ class ServiceTests(ServedTestCase):
         assert reactor.seconds() - before < 3  # type: ignore[attr-defined]
         assert not await is_open(port)
         assert not [event for event in self.events if "serving" in (formatEvent(event) or "")]
+
+    async def test_a_reload_that_waits_for_the_start_ends_with_it(self) -> None:
+        """It says nothing to systemd, for which a start that never was would be over."""
+        self.responder.behaviour = Behaviour.SILENCE
+        service = self.service()
+        told = self.systemd_of(service)
+        service.privilegedStartService()
+        service.startService()
+        asked = service.reload_soon()
+        assert asked is not None
+        await service.stopService()
+        assert (await asked).good is False
+        assert told.recv(1000) == b"STOPPING=1"
+        with pytest.raises(BlockingIOError):
+            told.recv(1000)
+
+    async def test_after_a_start_that_failed_a_reload_does_nothing(self) -> None:
+        """What would listen then is not there."""
+        given_up: list[OperatorError] = []
+        service = self.service(give_up=given_up.append)
+        service.prepare()
+        with socket.socket() as faster:
+            faster.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            faster.bind(service.doors[0].addresses[0])
+            faster.listen()
+            service.startService()
+            asked = service.reload_soon()
+            await self.until(lambda: given_up, "the end")
+            assert asked is not None
+            outcome = await asked
+        assert (outcome.good, outcome.line) == (False, "the server does not serve")
+
+    def systemd_of(self, service: StaplesrvService) -> socket.socket:
+        """Stand in for systemd."""
+        told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.addCleanup(told.close)
+        told.bind(str(self.folder / "notify"))
+        service.systemd._address = told.getsockname()
+        return told
 
     async def test_stopping_in_the_middle_of_a_reload_is_quick(self) -> None:
         """The reload ends without a word."""
@@ -305,12 +345,16 @@ class ServiceTests(ServedTestCase):
         service.reload_soon()
         await self.said("reloaded")
         assert [door.addresses[0] for door in service.doors] == [("127.0.0.1", port), str(path)]
-        assert (await visit(port, alpn=(b"h2", b"http/1.1"))).seen.alpn == b"http/1.1"
+        visited = await visit(port, alpn=(b"h2", b"http/1.1"))
+        assert visited.seen.alpn == b"http/1.1"
         assert path.is_socket()
+        requests = service.staff.traffic().requests
+        assert requests == 1
         self.write(f'[[listeners]]\nendpoint = "unix:{path}"\ntls = "modern"', top=" ")
         service.reload_soon()
         await self.said("reloaded", times=2)
         assert not await is_open(port)
+        assert service.staff.traffic().requests == requests
         assert path.is_socket()
         await service.stopService()
         assert not path.exists()
@@ -329,12 +373,9 @@ class ServiceTests(ServedTestCase):
 
     async def test_systemd_is_told_how_reloads_end(self) -> None:
         """With what is served, or what is wrong; one that is asked for at the start comes after it."""
-        told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self.addCleanup(told.close)
-        told.bind(str(self.folder / "notify"))
         self.responder.delay = 0.5
         service = self.service()
-        service.systemd._address = told.getsockname()
+        told = self.systemd_of(service)
         service.privilegedStartService()
         service.startService()
         service.reload_soon()

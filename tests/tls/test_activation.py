@@ -15,17 +15,19 @@ from staplesrv.tls.activation import Handed, activated, handed_over
 
 @pytest.fixture
 def handed(tmp_path: Path) -> Iterator[list[Handed]]:
-    """Two sockets of one name, one of another, and what is no socket."""
+    """Two sockets of one name, one of another, what is no socket, and one of datagrams."""
     with (
         socket.create_server(("127.0.0.1", 0)) as first,
         socket.create_server(("::1", 0), family=socket.AF_INET6) as second,
         socket.socket(socket.AF_UNIX) as third,
         (tmp_path / "file").open("w") as file,
+        socket.socket(type=socket.SOCK_DGRAM) as datagrams,
     ):
         third.bind(str(tmp_path / "socket"))
         third.listen()
-        names = ("https", "https", "local", "file")
-        yield [Handed(one.fileno(), name) for one, name in zip((first, second, third, file), names, strict=True)]
+        names = ("https", "https", "local", "file", "https")
+        them = (first, second, third, file, datagrams)
+        yield [Handed(one.fileno(), name) for one, name in zip(them, names, strict=True)]
 
 
 def taken(description: str, handed: list[Handed]) -> list[int]:
@@ -54,6 +56,13 @@ def test_all_of_a_name_are_taken(handed: list[Handed], description: str, numbers
     """Or those of one family, or one by its number; and they are copies that can be taken again."""
     assert taken(description, handed) == numbers
     assert taken(description, handed) == numbers
+
+
+def test_nothing_else_stays_open(handed: list[Handed]) -> None:
+    """Neither what was not meant, nor what is no socket."""
+    before = sorted(Path("/dev/fd").iterdir())
+    taken("systemd:name=local", handed)
+    assert sorted(Path("/dev/fd").iterdir()) == before
 
 
 @pytest.mark.parametrize("description", ["systemd:name=http", "systemd:index=7", "systemd:domain=INET:name=local"])

@@ -19,6 +19,7 @@ from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromSt
 from twisted.internet.interfaces import IStreamServerEndpoint, IStreamServerEndpointStringParser
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.plugin import getPlugins
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
@@ -212,6 +213,24 @@ class TestBoundPorts:
         assert stopping.called
         assert (reactor.readers, factory.running) == ([], 0)
         assert list(tmp_path.iterdir()) == []
+
+    def test_unix_that_stays(self, reactor: FakeReactor, tmp_path: Path) -> None:
+        """A path that can't be removed is one line in the log, and nothing else."""
+        ports = BoundPorts.bind(reactor, f"unix:{tmp_path}/s")
+        (tmp_path / "s").unlink()
+        # That can't be removed by anybody in this way.
+        (tmp_path / "s").mkdir()
+        lines: list[str] = []
+
+        def observe(event: LogEvent) -> None:
+            lines.append(formatEvent(event))
+
+        globalLogPublisher.addObserver(observe)
+        try:
+            ports.close()
+        finally:
+            globalLogPublisher.removeObserver(observe)
+        assert [f"can't be removed: [Errno 21] Is a directory: '{tmp_path}/s'" in line for line in lines] == [True]
 
     def test_descriptor(self, reactor: FakeReactor) -> None:
         """A socket that an endpoint adopts is taken as it is, listening."""

@@ -262,6 +262,19 @@ class TestUNIX:
         one.close()
         remove()
 
+    def test_taken_over(self, tmp_path: Path) -> None:
+        """A socket whose owner died is left alone if another process listens on it, however busy that is."""
+        path = tmp_path / "s"
+        bound, _ = bind_unix("unix:s", path, 0o600, lock=False)
+        bound.listen(0)
+        with bound, socket.socket(socket.AF_UNIX) as waiting:
+            waiting.connect(str(path))
+            for _ in range(2):
+                (tmp_path / "s.lock").symlink_to("999999999")
+                with pytest.raises(OperatorError, match="in use"):
+                    bind_unix("unix:s", path, 0o600, lock=True)
+            assert path.is_socket()
+
     def test_other_file(self, tmp_path: Path) -> None:
         """A file that is no socket is left alone."""
         path = tmp_path / "s"

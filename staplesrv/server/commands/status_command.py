@@ -14,8 +14,6 @@ from staplesrv.ops.admin_address import AdminAddress
 from staplesrv.ops.report import Verdict
 from staplesrv.server.commands import admin_request, output, status_output
 
-_OK = 200
-
 
 @click.command("status")
 @admin_request.options(10)
@@ -35,7 +33,7 @@ def status(
         found: dict[str, Any] = json.loads(answer.text)
         verdict = Verdict(found["verdict"])
         shown = status_output.lines(found, str(where), sources.utc(sources.wall_clock()))
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
         raise OperatorError(str(where), "is no staplesrv of this version", "see what listens there") from error
     if as_json:
         output.json_object(found)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -47,6 +49,12 @@ class Site:
     fields: Fields = ()
     max_body: int | None = MAX_BODY
     request_rate: Rate | None = None
+
+    @property
+    def key(self) -> str:
+        """What it is known by in all processes and over reloads, which may change its number: ASCII, and short."""
+        known_by = self.certificate.names[0] if self.certificate.names else self.certificate.where
+        return sha256(os.fsencode(known_by)).hexdigest()[:32]
 
     @property
     def visited(self) -> tuple[Path, ...]:

@@ -18,7 +18,7 @@ class Census:
     """Counts what workers did, those that have ended too.
 
     Attributes:
-        refused: By the label of a site, how many requests were too much for it.
+        refused: By the key of a site, how many requests were too much for it.
     """
 
     def __init__(self) -> None:

@@ -147,7 +147,7 @@ class Crew(MultiService):
         )
 
     def traffic(self) -> Traffic:
-        """What came in; sites by the labels of their places."""
+        """What came in; sites by their keys."""
         return self._census.traffic(self._hands)
 
     @property
@@ -401,14 +401,21 @@ class Crew(MultiService):
 
     async def _replace_all(self) -> None:
         for old in self._active():
-            # Without a fork server nobody can be hired; when there is another one all are replaced anew.
-            while not (self._forks is None or self._stopping or old.draining or old.gone):
-                try:
-                    await self._hire(old.seat).wait_until_serving()
-                except (Left, OSError):
-                    await deferLater(self._reactor, BACK_OFF[-1])
-                else:
+            while not (self._stopping or old.draining or old.gone):
+                if await self._has_successor(old.seat):
                     old.drain(self._configuration_now.drain, self._reactor.seconds())
+                else:
+                    await deferLater(self._reactor, BACK_OFF[-1])
+
+    async def _has_successor(self, seat: int) -> bool:
+        """Hire another one for a seat; tell whether it came to serve."""
+        if self._forks is None:
+            return False
+        try:
+            await self._hire(seat).wait_until_serving()
+        except (Left, OSError):
+            return False
+        return True
 
     def _ask(self, hand: Hand, plan: Plan) -> Deferred[None]:
         answer = hand.answer(plan.round)
@@ -469,8 +476,8 @@ class Crew(MultiService):
     def _count_refused(self, beat: reports.Beat) -> None:
         if beat.refused:
             # Of sites that there are: a worker may say anything.
-            labels = {site.place.label for site in self._configuration_now.sites}
-            self._census.refused.update({label: more for label, more in beat.refused if label in labels})
+            keys = {site.key for site in self._configuration_now.sites}
+            self._census.refused.update({key: more for key, more in beat.refused if key in keys})
 
     def _failed(self, hand: Hand, error: OperatorError) -> None:
         if self._all_serve.called or self._give_up is None:

@@ -17,7 +17,7 @@ from staplesrv.server.processes.channel import Channel
 
 
 class Left(Exception):
-    """A worker has gone before it did what was asked of it."""
+    """A worker has gone, or goes, before it did what was asked of it."""
 
 
 class Master(Protocol):
@@ -123,25 +123,34 @@ class Hand:
                     answer.errback(operator_error(report))
                     return
             case reports.Serving():
-                self.serving = True
-                waiting, self._waiting = self._waiting, []
-                for number, one in waiting:
-                    if number <= report.round:
-                        one.callback(None)
-                    else:
-                        self._waiting.append((number, one))
+                self._serves(report.round)
+            case reports.Leaving():
+                # It does nothing more that it is told.
+                self._answer_no_more()
             case reports.Beat():
                 self.beat = report
         self._master.heard(self, report)
 
+    def _serves(self, number: int) -> None:
+        self.serving = True
+        waiting, self._waiting = self._waiting, []
+        for wanted, one in waiting:
+            if wanted <= number:
+                one.callback(None)
+            else:
+                self._waiting.append((wanted, one))
+
     def _lost(self) -> None:
         self.gone = True
         self.serving = False
+        self._answer_no_more()
+        self._master.lost(self)
+
+    def _answer_no_more(self) -> None:
         waiting = [*(one for _, one in self._waiting), *self._answers.values()]
         self._waiting, self._answers = [], {}
         for one in waiting:
             one.errback(Left())
-        self._master.lost(self)
 
 
 def operator_error(report: reports.Failed) -> OperatorError:

@@ -63,7 +63,7 @@ class Beat(msgspec.Struct, tag="beat", frozen=True):
         requests: How many there were.
         closed: Why how many connections ended.
         handshakes: Since the last beat: number of a site, outcome, how many.
-        refused: Since the last beat: label of a site, how many requests were too much for it.
+        refused: Since the last beat: key of a site, how many requests were too much for it.
     """
 
     open: Number

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from staplesrv.server.cli import main
 from staplesrv.server.privileges import Identity
 from staplesrv.staples.cache import Reason
 
+TRICKLE = b"HTTP/1.1 100 Continue\r\n\r\n"
 WELL = json.dumps(document(status()))
 
 
@@ -34,7 +37,7 @@ class Teller:
 
     Args:
         listening: The socket.
-        said: Bytes; None says nothing at all.
+        said: Bytes; None says nothing at all, and `TRICKLE` never ends.
     """
 
     def __init__(self, listening: socket.socket, said: bytes | None) -> None:
@@ -51,8 +54,18 @@ class Teller:
             self.heard.append(connection.recv(65536).decode().split("\r\n")[0])
             if self._said is None:
                 connection.recv(1)
+            elif self._said == TRICKLE:
+                self._trickle(connection)
             else:
                 connection.sendall(self._said)
+
+    def _trickle(self, connection: socket.socket) -> None:
+        connection.settimeout(0.02)
+        with suppress(BrokenPipeError, ConnectionResetError):
+            while True:
+                connection.sendall(TRICKLE)
+                with suppress(TimeoutError):
+                    connection.recv(1)
 
     def end(self) -> None:
         """Wait for its end."""
@@ -137,13 +150,20 @@ def test_over_tcp(tellers: list[Teller]) -> None:
         (response(200, '{"verdict": "fine"}'), "is no staplesrv of this version"),
         (response(200, '{"verdict": []}'), "is no staplesrv of this version"),
         (response(404, "nothing here"), "is no staplesrv of this version"),
+        (response(200, WELL.replace('{"a.example": 4}', "[]")), "is no staplesrv of this version"),
         (response(200, "[" * 100_000), "is no staplesrv of this version"),
+        (
+            response(200, re.sub('"stapled_until": "[^"]*"', '"stapled_until": "0001-01-01T00:00:00+23:59"', WELL)),
+            "is no staplesrv of this version",
+        ),
         (None, "does not answer within 0.2 s; try again, with a longer --timeout"),
+        (TRICKLE, "does not answer within 0.2 s; try again, with a longer --timeout"),
+        (response(200, WELL)[:-1], "speaks no HTTP: IncompleteRead"),
     ],
 )
 def test_somebody_else_is_there(tellers: list[Teller], said: bytes | None, problem: str) -> None:
     """One line, and exit status 3."""
-    done = ask(tellers, said, "status", "unix:a.sock", "--timeout", "0.2" if said is None else "10")
+    done = ask(tellers, said, "status", "unix:a.sock", "--timeout", "0.2" if said in (None, TRICKLE) else "10")
     assert (done.exit_code, done.stdout) == (3, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"staplesrv: unix:a.sock: {problem}")

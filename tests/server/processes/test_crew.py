@@ -261,6 +261,29 @@ def test_whoever_goes_is_not_waited_for_in_the_end(firm: Firm) -> None:
     assert settled.called
 
 
+def test_a_listener_that_goes_is_closed(firm: Firm) -> None:
+    """Nobody would accept from it; one that comes is there from the round on."""
+    firm.serve()
+    (before,) = firm.crew.sockets[ENDPOINT]
+    firm.reload("127.0.0.1", "127.0.0.2")
+    assert list(firm.crew.sockets) == [ENDPOINT.replace("127.0.0.1", "127.0.0.2")]
+    assert before.fileno() == -1
+
+
+def test_whoever_leaves_is_not_waited_for(firm: Firm) -> None:
+    """Not until it has gone, which may take a while: its successor does what the round was about."""
+    firm.serve()
+    leaving, other = firm.hands
+    plans: list[Any] = []
+    rehearsed = Deferred.fromCoroutine(firm.crew.rehearse(load(firm.file)))
+    rehearsed.addCallback(plans.append)
+    firm.say(other, reports.Prepared(other.round))
+    assert not plans
+    firm.say(leaving, reports.Leaving())
+    assert len(plans) == 1
+    firm.crew.abandon(plans[0])
+
+
 def test_staples_are_told_as_they_change(firm: Firm) -> None:
     """Once to each, half a second later at most."""
     firm.serve()
@@ -313,10 +336,11 @@ def test_handshakes_of_a_site_that_was_replaced_count(firm: Firm) -> None:
 def test_requests_that_were_too_much_are_added_up(firm: Firm) -> None:
     """Of sites that there are; also those of workers that have ended."""
     firm.serve()
+    (site,) = firm.crew._configuration_now.sites
     for hand in firm.hands:
-        firm.say(hand, reports.Beat(0, 0, 0, {}, [], [("site 1", 3), ("nonsense", 1)]))
+        firm.say(hand, reports.Beat(0, 0, 0, {}, [], [(site.key, 3), ("nonsense", 1)]))
     firm.die(firm.hands[0])
-    assert firm.crew.traffic().refused == {"site 1": 6}
+    assert firm.crew.traffic().refused == {site.key: 6}
 
 
 def test_each_worker_is_told_of(firm: Firm) -> None:
@@ -396,6 +420,27 @@ def test_a_fork_server_that_can_t_run_is_not_tried_all_the_time(firm: Firm) -> N
     assert {hand.seat for hand in firm.hands} == {1, 2}
 
 
+def test_workers_are_replaced_in_the_end_though_fork_servers_go(firm: Firm, lines: list[str]) -> None:
+    """Whoever has no successor while there is none stays until there is one."""
+    firm.serve()
+    first = firm.hands[0]
+    firm.crew._forks.connectionLost(connectionDone)  # type: ignore[union-attr]
+    firm.reactor.advance(0)
+    # The next try is 30 s from now, when the fork server has ended so often that the next one is waited for.
+    firm.die(firm.hands[-1])
+    for wait in BACK_OFF[1:5]:
+        firm.crew._forks.connectionLost(connectionDone)  # type: ignore[union-attr]
+        firm.reactor.advance(wait)
+    firm.crew._forks.connectionLost(connectionDone)  # type: ignore[union-attr]
+    for _ in range(4):
+        for hand in firm.hands:
+            firm.say(hand, reports.Beat(0, 0, 0, {}, []))
+        firm.reactor.advance(BACK_OFF[5])
+    assert not [line for line in lines if "bug" in line]
+    firm.say(firm.hands[-1], reports.Serving(0))
+    assert first.draining
+
+
 def test_a_first_fork_server_that_the_system_does_not_start(firm: Firm) -> None:
     """Is one line, for the start to end with."""
     firm.reactor.refusal = OSError(errno.EACCES, "Permission denied")
@@ -405,25 +450,6 @@ def test_a_first_fork_server_that_the_system_does_not_start(firm: Firm) -> None:
     (failure,) = failures
     assert failure.check(OperatorError)
     assert f"{sys.executable}: can't be started for workers: Permission denied; see whether" in str(failure.value)
-
-
-def test_a_fork_server_may_end_while_workers_are_replaced(firm: Firm, lines: list[str]) -> None:
-    """Nobody can be hired then; with the next one all are replaced."""
-    firm.serve()
-    _, second = firm.hands
-    firm.crew.renew_ticket_keys()
-    successor = firm.hands[-1]
-    for wait in BACK_OFF[:2]:
-        firm.crew._forks.connectionLost(connectionDone)  # type: ignore[union-attr]
-        firm.reactor.advance(wait)
-    firm.crew._forks.connectionLost(connectionDone)  # type: ignore[union-attr]
-    firm.say(successor, reports.Serving(0))
-    assert not [line for line in lines if "bug of ours" in line]
-    assert not second.draining
-    firm.reactor.advance(BACK_OFF[2])
-    firm.say(firm.hands[-1], reports.Serving(0))
-    firm.say(firm.hands[-1], reports.Serving(0))
-    assert second.draining
 
 
 def test_a_place_that_can_t_be_filled_is_filled_later(

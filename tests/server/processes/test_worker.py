@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 
 from staplesrv.rates import Rates
+from staplesrv.server.processes import reports
 from staplesrv.server.processes.worker import Heritage, Worker
 
 
@@ -19,6 +21,16 @@ def worker() -> Worker:
     """One without orders."""
     clock = Clock()
     return Worker(clock, Heritage({}, Rates(clock.seconds)))
+
+
+def test_one_that_leaves_says_so_first(worker: Worker) -> None:
+    """Then it is replaced, and waited for no more."""
+    transport = StringTransport()
+    worker.channel.makeConnection(transport)
+    worker.terminate()
+    said = reports.packed(reports.Leaving())
+    assert transport.value() == len(said).to_bytes(4) + said
+    assert transport.disconnecting
 
 
 def test_what_does_not_fit_into_one_report_is_in_the_next(worker: Worker) -> None:
