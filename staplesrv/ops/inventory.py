@@ -11,12 +11,17 @@ from staplesrv.staples.refresher import Refresher
 from staplesrv.tls.live_site import LiveSite
 
 
+def first_name(site: LiveSite) -> str:
+    """Call a site by its first name; by where its certificate is, where it has none."""
+    return next(iter((*site.names, *site.implied_names)), site.where)
+
+
 def site_names(sites: Sequence[LiveSite]) -> Mapping[LiveSite, str]:
     """Call each site by its first name; where another one is called so already, a number is put behind."""
     found: dict[LiveSite, str] = {}
     times: Counter[str] = Counter()
     for site in sites:
-        name = next(iter((*site.names, *site.implied_names)), site.where)
+        name = first_name(site)
         times[name] += 1
         found[site] = name if times[name] == 1 else f"{name} #{times[name]}"
     return found

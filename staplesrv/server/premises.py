@@ -244,7 +244,7 @@ class Premises(MultiService):
         return Workers(1, 0, (Worker(1, os.getpid(), state, utc(now), self.connections.open),))
 
     def traffic(self) -> Traffic:
-        """What came in; sites by the labels of their places."""
+        """What came in; sites by their keys."""
         found = self.connections
         closed = {str(why): count for why, count in found.closed.items()}
         return Traffic(found.open, found.accepted, self.requests, closed, dict(self.hosts.refused))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from staplesrv.ops import text
+from staplesrv.ops.inventory import first_name
 from staplesrv.staples.cache import Entry
 from staplesrv.tls.live_site import LiveSite
 
@@ -36,9 +37,8 @@ def address(of_socket: Any) -> str:
 
 def _states(sites: Iterable[LiveSite], now: float) -> Iterator[str]:
     for site in sites:
-        name = next(iter((*site.names, *site.implied_names)), site.where)
         for entry in site.entries:
-            yield text.plain(f"{name} {_state(entry, now)}")
+            yield text.plain(f"{first_name(site)} {_state(entry, now)}")
 
 
 def _state(entry: Entry, now: float) -> str:

@@ -41,6 +41,9 @@ class Site:
         fields: Header fields of every response.
         max_body: Bytes of a request's body; None for no limit.
         request_rate: How often one address may ask; None for no limit.
+
+    Attributes:
+        key: What it is known by in all processes and over reloads, which may change its number: ASCII, and short.
     """
 
     certificate: SiteCertificate
@@ -49,12 +52,12 @@ class Site:
     fields: Fields = ()
     max_body: int | None = MAX_BODY
     request_rate: Rate | None = None
+    key: str = field(init=False, compare=False)
 
-    @property
-    def key(self) -> str:
-        """What it is known by in all processes and over reloads, which may change its number: ASCII, and short."""
+    def __post_init__(self) -> None:
+        # Once: what workers count is looked up by it every few seconds, for all sites.
         known_by = self.certificate.names[0] if self.certificate.names else self.certificate.where
-        return sha256(os.fsencode(known_by)).hexdigest()[:32]
+        object.__setattr__(self, "key", sha256(os.fsencode(known_by)).hexdigest()[:32])
 
     @property
     def visited(self) -> tuple[Path, ...]:
