@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from staplesrv.testing import CertificateAuthority, LeafFiles
 
@@ -27,3 +29,16 @@ def files(tmp_path: Path, authority: CertificateAuthority) -> LeafFiles:
     (tmp_path / "www").mkdir()
     (tmp_path / "www" / "index.html").write_text("<h1>hello</h1>")
     return authority.issue("example.org").write(tmp_path)
+
+
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    """What is logged."""
+    said: list[str] = []
+
+    def observe(event: LogEvent) -> None:
+        said.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(observe)
+    yield said
+    globalLogPublisher.removeObserver(observe)

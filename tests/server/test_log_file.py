@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from twisted.internet.task import Clock
-from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from staplesrv.errors import OperatorError
 from staplesrv.server.log_file import FULL, LogFile
@@ -54,19 +53,6 @@ def log(path: Path, clock: Clock) -> Iterator[LogFile]:
     yield log
     if log.running:
         log.stopService()
-
-
-@pytest.fixture
-def events() -> Iterator[list[str]]:
-    """What the program's own log says."""
-    said: list[str] = []
-
-    def observe(event: LogEvent) -> None:
-        said.append(formatEvent(event))
-
-    globalLogPublisher.addObserver(observe)
-    yield said
-    globalLogPublisher.removeObserver(observe)
 
 
 def test_lines_are_in_the_file_a_second_later(log: LogFile, path: Path, clock: Clock) -> None:
@@ -125,7 +111,7 @@ def test_a_rotated_file_is_followed_by_a_new_one(log: LogFile, path: Path, tmp_p
 
 
 def test_where_no_new_file_can_be_had_the_old_one_goes_on(
-    log: LogFile, path: Path, tmp_path: Path, events: list[str]
+    log: LogFile, path: Path, tmp_path: Path, lines: list[str]
 ) -> None:
     """It is told in one line."""
     path.rename(tmp_path / "access.log.1")
@@ -134,7 +120,7 @@ def test_where_no_new_file_can_be_had_the_old_one_goes_on(
     log.write(b"a\n")
     log.flush()
     assert (tmp_path / "access.log.1").read_bytes() == b"a\n"
-    (said,) = events
+    (said,) = lines
     assert said.startswith(f"{path}: can't be written: Is a directory")
     assert said.endswith("the log goes on in the file that was open")
 
@@ -158,7 +144,7 @@ def test_a_file_that_can_t_be_written_is_told_at_the_start(kind: str, tmp_path: 
         os.close(reading)
 
 
-def test_a_full_disk_is_told_once_and_its_end_too(path: Path, clock: Clock, events: list[str]) -> None:
+def test_a_full_disk_is_told_once_and_its_end_too(path: Path, clock: Clock, lines: list[str]) -> None:
     """Lines are counted; the one that was cut in two does not spoil the next."""
     disk = FullDisk()
     log = LogFile(path, clock, disk)
@@ -170,12 +156,12 @@ def test_a_full_disk_is_told_once_and_its_end_too(path: Path, clock: Clock, even
     log.write(b"three\n")
     clock.advance(1)
     assert log.lost == 3
-    assert events == [f"{path} can't be written: No space left on device; lines are lost"]
+    assert lines == [f"{path} can't be written: No space left on device; lines are lost"]
     disk.room = 1000
     log.write(b"four\n")
     clock.advance(1)
     assert path.read_bytes() == b"one\ntw\nfour\n"
-    assert events[1:] == [f"{path} can be written again; 3 lines were lost"]
+    assert lines[1:] == [f"{path} can be written again; 3 lines were lost"]
     log.stopService()
 
 

@@ -13,7 +13,6 @@ import pytest
 from server.processes.fake_reactor import FakeReactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import connectionDone
-from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from staplesrv.errors import OperatorError
@@ -122,19 +121,6 @@ def opened(files: LeafFiles, listeners: str) -> Iterator[Firm]:
     for hand in list(made.crew.hands):
         made.die(hand)
     assert closing.called
-
-
-@pytest.fixture
-def lines() -> Iterator[list[str]]:
-    """What is logged."""
-    said: list[str] = []
-
-    def observe(event: LogEvent) -> None:
-        said.append(formatEvent(event))
-
-    globalLogPublisher.addObserver(observe)
-    yield said
-    globalLogPublisher.removeObserver(observe)
 
 
 def test_a_worker_is_told_everything_before_it_listens(firm: Firm) -> None:
