@@ -280,6 +280,13 @@ def write_config(folder: Path, port: int, *tables: str, settings: str = "", **ke
     return path
 
 
+def turned_round(chain: str) -> str:
+    """A chain in PEM with the leaf at its end."""
+    end = "-----END CERTIFICATE-----\n"
+    leaf, *rest = [f"{block}{end}" for block in chain.split(end) if block.strip()]
+    return "".join([*rest, leaf])
+
+
 def judge(seen: Seen, now: datetime | None = None) -> str:
     """What the staple in a handshake is worth to a careful client: `none`, `good`, or why it is bad."""
     if not seen.staple:

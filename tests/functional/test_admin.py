@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from functional.admin_client import asked, document
 from functional.family import ended_at_last, is_alive, pid_in, workers
 from functional.harness import (
     BIN,
@@ -32,22 +32,6 @@ from functional.harness import (
 )
 from functional.http_server import HTTPServer, site_table
 from prometheus_client.parser import text_string_to_metric_families
-
-
-def asked(program: Program, *arguments: str) -> tuple[int, str, str]:
-    """Run the `staplesrv` command beside the server; its exit status, and what it wrote."""
-    done = subprocess.run(
-        [BIN / "staplesrv", *arguments], cwd=program.folder, capture_output=True, text=True, timeout=60, check=False
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
-def document(program: Program) -> dict[str, Any]:
-    """What the server says of itself."""
-    status, out, err = asked(program, "status", "unix:admin", "--json")
-    assert status < 3, err
-    found: dict[str, Any] = json.loads(out)
-    return found
 
 
 def curl(program: Program, path: str, *options: str) -> tuple[int, str]:

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from functional.harness import SiteFiles, free_port, is_listening, twistd, write_config
+from functional.harness import SiteFiles, free_port, is_listening, turned_round, twistd, write_config
 
 from staplesrv.testing import CertificateAuthority
 
@@ -66,9 +66,7 @@ def test_an_encrypted_key(files: SiteFiles, port: int, tmp_path: Path) -> None:
 
 def test_a_chain_out_of_order(files: SiteFiles, port: int, tmp_path: Path) -> None:
     """A chain with the issuer before the leaf is told apart from a missing file."""
-    blocks = files.certificate.read_text().split("-----END CERTIFICATE-----\n")
-    leaf, *rest = [f"{block}-----END CERTIFICATE-----\n" for block in blocks if block.strip()]
-    files.certificate.write_text("".join([*rest, leaf]))
+    files.certificate.write_text(turned_round(files.certificate.read_text()))
     line = refusal(tmp_path, port, write_config(tmp_path, port, files.table()))
     assert "fullchain.pem" in line
     assert "order" in line or "leaf" in line

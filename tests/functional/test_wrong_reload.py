@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import socket
-import subprocess
 from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from functional.admin_client import document
 from functional.harness import (
-    BIN,
     Pki,
     Program,
     SiteFiles,
     free_port,
     judge,
     look,
+    turned_round,
     twistd,
     wait_until,
     write_config,
@@ -30,10 +29,7 @@ from staplesrv.testing import CertificateAuthority
 
 def last_reload(program: Program) -> dict[str, Any]:
     """What `staplesrv status` says of it."""
-    command = [BIN / "staplesrv", "status", "unix:admin", "--json"]
-    done = subprocess.run(command, cwd=program.folder, capture_output=True, text=True, timeout=60, check=False)
-    found: dict[str, Any] | None = json.loads(done.stdout)["last_reload"]
-    return found or {}
+    return document(program)["last_reload"] or {}
 
 
 def another(program: Program, before: dict[str, Any]) -> dict[str, Any] | None:
@@ -47,10 +43,8 @@ def wrong_sites(folder: Path, files: SiteFiles) -> Mapping[str, str]:
     stranger, locked = (CertificateAuthority().issue(f"{name}.test") for name in ("stranger", "locked"))
     strangers = stranger.write(folder, prefix="stranger-")
     lockeds = locked.write(folder, prefix="locked-", passphrase=b"secret")
-    blocks = files.certificate.read_text().split("-----END CERTIFICATE-----\n")
-    leaf, *rest = [f"{block}-----END CERTIFICATE-----\n" for block in blocks if block.strip()]
     turned = folder / "turned.pem"
-    turned.write_text("".join([*rest, leaf]))
+    turned.write_text(turned_round(files.certificate.read_text()))
     key = files.private_key
     return {
         "gone.pem": SiteFiles(folder / "gone.pem", key).table(),
