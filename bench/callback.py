@@ -25,7 +25,9 @@ from staplesrv.testing import CertificateAuthority, Leaf
 from staplesrv.tls.certificate import CertificateBundle, parse_bundle
 from staplesrv.tls.connection import ServerConnection
 from staplesrv.tls.context import site_context, status_callback
-from staplesrv.tls.openssl import Calls, PrivateCalls, PublicCalls
+from staplesrv.tls.openssl_calls import Calls
+from staplesrv.tls.private_calls import PrivateCalls
+from staplesrv.tls.public_calls import PublicCalls
 
 CALLS = 100_000
 LIMIT = 5.0

@@ -25,7 +25,7 @@ EVERYBODYS = {"errors", "sources", "deadlines", "rates", "no_connection", "__ver
 DOORS = {
     "treq": {"staples/responder.py"},
     "OpenSSL": {"tls/"},
-    "OpenSSL._util": {"tls/openssl.py"},
+    "OpenSSL._util": {"tls/private_calls.py"},
     "msgspec": {"server/"},
     "click": {"server/"},
     "time": {"sources.py"},

@@ -47,7 +47,12 @@ class Load:
         port: Where it listens, on 127.0.0.1.
         suite: The TLS 1.3 suite, so that all servers use the same.
         staple_der: The staple that has to come.
+
+    Attributes:
+        many: How many times as much it does in one turn.
     """
+
+    many = 1
 
     def __init__(self, port: int, suite: str, staple_der: bytes) -> None:
         self.port = port
@@ -166,6 +171,8 @@ class Load:
 
 class H2Load(Load):
     """Has the handshakes done by h2load, which asks for no staple."""
+
+    many = 4  # each of its clients begins with a full handshake, and of those there are to be few among resumed ones
 
     def full(self, count: int) -> None:
         """Do full handshakes: each of its clients does its first one, the rest it would resume."""

@@ -220,8 +220,8 @@ class Entrance(TwistedProtocol):
         """Tell who speaks."""
         speaker, self._speaker = self._speaker, None
         if speaker is not None:
-            # Else it would be kept by its own method.
-            self.__dict__.pop("dataReceived", None)
+            # Else the speaker would be kept, by its own method.
+            del self.dataReceived
             self._factory.closed(speaker)
             speaker.connectionLost(reason)
 

@@ -21,7 +21,11 @@ def address_of(family: int, address: Any) -> Address:
         address: Python's form of it.
     """
     if family == socket.AF_INET:
-        return IPv4Address("TCP", *address)
+        # Without the constructor, which looks whether "TCP" is a protocol: 0.3 us against 1.2.
+        made = IPv4Address.__new__(IPv4Address)
+        made.type = "TCP"
+        made.host, made.port = address
+        return made
     if family != socket.AF_INET6:
         return UNIXAddress(address or None)
     host, port, flow, scope = address

@@ -10,7 +10,8 @@ from typing import Any, Final, Literal, TypeAlias
 from cryptography import x509
 from OpenSSL import SSL, crypto
 
-from staplesrv.tls.openssl import Calls, calls
+from staplesrv.tls.openssl import calls
+from staplesrv.tls.openssl_calls import Calls
 
 Version: TypeAlias = Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
 Authentication: TypeAlias = Literal["rsa", "ecdsa"]

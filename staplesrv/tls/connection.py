@@ -30,10 +30,10 @@ class ServerConnection(SSL.Connection):
 
     `outcome` is `STAPLED`, `missing:` with a reason, `RESUMED` or `NOT_ASKED`; None before the handshake is done, or a
     staple is looked up. `site` is what answers for the server name, and before that whose certificates the base context
-    has. `done` tells whether the handshake is over. `resumed` tells of a connection whether it resumes a session.
-    `probe` keeps our own look at ourselves out of the counters, and from being asked for a certificate. `asks` tells
-    whether the client is asked for one. `refused` tells that the handshake must not succeed, where only its end can
-    say so.
+    has. `done` tells whether the handshake is over. `resumed` tells of a connection whether it resumes a session:
+    `do_handshake` asks it, `Calls.handshake` knows by itself. `probe` keeps our own look at ourselves out of the
+    counters, and from being asked for a certificate. `asks` tells whether the client is asked for one. `refused` tells
+    that the handshake must not succeed, where only its end can say so.
     """
 
     acceptable: Sequence[bytes] = ()
@@ -49,6 +49,8 @@ class ServerConnection(SSL.Connection):
         """Go on with the handshake; see `SSL.Connection.do_handshake`."""
         super().do_handshake()
         self.check()
+        if self.outcome is None and self.resumed is not None and self.resumed(self):
+            self.outcome = RESUMED
         self.count()
 
     @property
@@ -71,10 +73,11 @@ class ServerConnection(SSL.Connection):
         if self.done:
             return
         self.done = True
-        if self.outcome is None:
-            self.outcome = RESUMED if self.resumed is not None and self.resumed(self) else NOT_ASKED
-        if self.site is not None and not self.probe:
-            self.site.handshakes[self.outcome] += 1
+        outcome, site = self.outcome, self.site
+        if outcome is None:
+            outcome = self.outcome = NOT_ASKED
+        if site is not None and not self.probe:
+            site.handshakes[outcome] += 1
 
 
 def select_protocol(connection: SSL.Connection, offered: Sequence[bytes]) -> bytes:

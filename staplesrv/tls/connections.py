@@ -107,18 +107,18 @@ class Connections:
             network: What `network_of` says of its address; empty where it has none.
             handshake: It begins with one.
         """
-        limits = self.limits
+        limits, open_now = self.limits, self.open
         from_there = self._by_network.get(network, 0)
-        if self.open >= limits.connections:
+        if open_now >= limits.connections:
             self.closed[Closed.CONNECTIONS] += 1
-        elif self.open >= limits.handshakes and len(self.opening) >= limits.handshakes:
+        elif open_now >= limits.handshakes and len(self.opening) >= limits.handshakes:
             self.closed[Closed.HANDSHAKES] += 1
         elif from_there >= limits.connections_per_address and network:
             self.closed[Closed.ADDRESS] += 1
         elif self._rate is not None and network and handshake and self._rates.take(network, self._rate):
             self.closed[Closed.RATE] += 1
         else:
-            self.open += 1
+            self.open = open_now + 1
             self.accepted += 1
             self._by_network[network] = from_there + 1
             return True

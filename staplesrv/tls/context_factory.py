@@ -15,8 +15,8 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from staplesrv.tls.connection import ServerConnection
-from staplesrv.tls.front import Base, Front
-from staplesrv.tls.openssl import Calls
+from staplesrv.tls.front import Front
+from staplesrv.tls.openssl_calls import Calls
 from staplesrv.tls.preset import PresetName
 
 
@@ -42,7 +42,11 @@ class ContextFactory:
             protocols: ALPN names where the factory has none of its own.
         """
         base = self._front.base(self._preset)
-        return self._led(ServerConnection(base.context), base, protocols)
+        connection = ServerConnection(base.context)
+        connection.acceptable = self._protocols or protocols
+        connection.site = base.site
+        connection.resumed = self._front.resumed
+        return connection
 
     def accept(self, connected: socket.SocketType, protocols: Sequence[bytes], openssl: Calls) -> ServerConnection:
         """Make a connection on a socket.
@@ -53,7 +57,10 @@ class ContextFactory:
             openssl: What is going to be called for it.
         """
         base = self._front.base(self._preset)
-        return self._led(openssl.accept(base.context, connected), base, protocols)
+        connection = openssl.accept(base.context, connected)
+        connection.acceptable = self._protocols or protocols
+        connection.site = base.site
+        return connection
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """Make a connection for Twisted's TLS; ALPN names may come from the factory behind it."""
@@ -66,12 +73,6 @@ class ContextFactory:
         each renewal of ticket keys, so it is asked for per connection.
         """
         return self._front.base(self._preset).context
-
-    def _led(self, connection: ServerConnection, base: Base, protocols: Sequence[bytes]) -> ServerConnection:
-        connection.acceptable = self._protocols or protocols
-        connection.site = base.site
-        connection.resumed = self._front.resumed
-        return connection
 
 
 def _acceptable(protocol: TLSMemoryBIOProtocol) -> Sequence[bytes]:

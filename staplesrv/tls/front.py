@@ -14,7 +14,8 @@ from staplesrv.tls.client_policy import ClientPolicy
 from staplesrv.tls.connection import ServerConnection
 from staplesrv.tls.context import base_context, refusing_context
 from staplesrv.tls.live_site import LiveSite
-from staplesrv.tls.openssl import Calls, calls
+from staplesrv.tls.openssl import calls
+from staplesrv.tls.openssl_calls import Calls
 from staplesrv.tls.preset import PresetName
 from staplesrv.tls.sni import SiteTable
 

@@ -22,7 +22,9 @@ from staplesrv.tls.poller import READING, Watches
 LINGER_SECONDS = 5.0
 """How long a client may go on sending; as nginx has it by default between two reads, here for all of them."""
 
-_NOTHING = struct.pack("i", 0)
+_NOTHING = bytes(struct.calcsize("i"))
+_unread = bytearray(_NOTHING)
+"""Where FIONREAD puts its answer. Of bytes Python would make a copy, after an exception that they can't be written."""
 _RESET = struct.pack("ii", 1, 0)
 _MUCH = 65_536
 
@@ -30,9 +32,10 @@ _MUCH = 65_536
 def unread(connected: socket.SocketType) -> bool:
     """Tell whether the kernel has input for a socket that was not read. 0.6 us; a recv(2) that fails takes 2."""
     try:
-        return fcntl.ioctl(connected.fileno(), termios.FIONREAD, _NOTHING) != _NOTHING
+        fcntl.ioctl(connected.fileno(), termios.FIONREAD, _unread)
     except OSError:
         return False
+    return _unread != _NOTHING
 
 
 def reset(connected: socket.SocketType) -> None:

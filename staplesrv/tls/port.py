@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from twisted.internet import tcp
+from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IDelayedCall, IProtocolFactory, IProtocolNegotiationFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -17,7 +18,8 @@ from twisted.python.failure import Failure
 from staplesrv.tls.addresses import Address, address_of, network_of
 from staplesrv.tls.connections import Closed, Connections
 from staplesrv.tls.context_factory import ContextFactory
-from staplesrv.tls.openssl import Calls, calls
+from staplesrv.tls.openssl import calls
+from staplesrv.tls.openssl_calls import Calls
 from staplesrv.tls.poller import READING
 from staplesrv.tls.preamble import MakePreamble, Preamble, Preface
 from staplesrv.tls.transport import TLSTransport
@@ -164,7 +166,8 @@ class TLSPort(tcp.Port):
         self._serve(connected, client or proxy)
 
     def _serve(self, connected: socket.SocketType, peer: Address) -> None:
-        network = network_of(peer)
+        # What `network_of` says of most, without the call.
+        network = peer.host if type(peer) is IPv4Address else network_of(peer)
         if not self._connections.admit(network):
             connected.close()
             return
@@ -185,10 +188,10 @@ class TLSPort(tcp.Port):
             peer,
             self.sessionno,
             self.reactor,
-            tls=self._context_factory.accept(connected, acceptable, self._openssl),
-            openssl=self._openssl,
-            connections=self._connections,
-            network=network,
+            self._context_factory.accept(connected, acceptable, self._openssl),
+            self._openssl,
+            self._connections,
+            network,
         )
         try:
             protocol.makeConnection(transport)

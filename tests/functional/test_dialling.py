@@ -58,12 +58,15 @@ class Connections(Factory):
 
     def __init__(self, does: Callable[[Peer], None] = lambda _: None) -> None:
         self.made: list[Peer] = []
+        self.first: Deferred[Peer] = Deferred()
         self._does = does
 
     def buildProtocol(self, addr: object) -> Peer:
         """Make one."""
         peer = Peer(self._does)
         self.made.append(peer)
+        if len(self.made) == 1:
+            self.first.callback(peer)
         return peer
 
 
@@ -144,10 +147,11 @@ class UnderAPoller(TestCase):
         """That shows before the reactor has told it."""
         here, there = await self.connect(lambda _peer: None)
         here.transport.write_now(b"?")
-        await there.made[0].until(lambda: there.made[0].got)
+        peer = await there.first
+        await peer.until(lambda: peer.got)
         assert here.transport.is_open()
         here.transport.stopReading()
-        there.made[0].transport.loseConnection()
+        peer.transport.loseConnection()
         await there.made[0].until(lambda: there.made[0].lost)
         assert not here.transport.is_open()
         here.transport.startReading()

@@ -14,7 +14,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from functional.harness import Pki, Talk, free_port, is_listening, judge, patience, twistd, wait_until, write_config
+from functional.harness import (
+    Pki,
+    Talk,
+    free_port,
+    is_listening,
+    judge,
+    patience,
+    twistd,
+    wait_until,
+    waiting,
+    write_config,
+)
 from functional.http_server import HTTPServer, curl_command, site_table
 from functional.test_http_tunnel import Backend, Client
 
@@ -134,6 +145,7 @@ def test_what_takes_too_long_is_closed(tmp_path: Path, workers: int) -> None:
         tunnel = Client(server.port, "raw.test")
         tunnel_end = raw.accept()
         silent = socket.create_connection(("127.0.0.1", server.port))
+        wait_until(lambda: not waiting(server.port), "the server to accept it")
         began = time.monotonic()
         assert server.program.stop() == ENDED
         assert 1.4 < time.monotonic() - began < 8

@@ -11,7 +11,9 @@ from tls.place import Place
 from tls.world import World
 from twisted.logger import globalLogPublisher
 
-from staplesrv.tls.openssl import Calls, PrivateCalls, PublicCalls
+from staplesrv.tls.openssl_calls import Calls
+from staplesrv.tls.private_calls import PrivateCalls
+from staplesrv.tls.public_calls import PublicCalls
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from OpenSSL import SSL
 from staplesrv.testing import CertificateAuthority, Leaf, handshake
 from staplesrv.tls.client import HandshakeFailed, StapleClient
 from staplesrv.tls.client_context import ClientOptions
-from staplesrv.tls.openssl import PrivateCalls, PublicCalls
+from staplesrv.tls.private_calls import PrivateCalls
+from staplesrv.tls.public_calls import PublicCalls
 
 VERSIONS = ("TLSv1.2", "TLSv1.3")
 CA = CertificateAuthority()

@@ -20,7 +20,7 @@ from staplesrv.tls.context import base_context
 from staplesrv.tls.context_factory import ContextFactory
 from staplesrv.tls.front import Front
 from staplesrv.tls.live_site import LiveSite
-from staplesrv.tls.openssl import Calls
+from staplesrv.tls.openssl_calls import Calls
 from staplesrv.tls.self_check import check_site
 from staplesrv.tls.sni import SiteTable
 

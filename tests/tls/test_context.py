@@ -11,7 +11,8 @@ from staplesrv.staples.cache import Reason
 from staplesrv.testing import CertificateAuthority, HandshakeFailed, handshake
 from staplesrv.tls.client import Version
 from staplesrv.tls.context import site_context, status_callback
-from staplesrv.tls.openssl import Calls, calls
+from staplesrv.tls.openssl import calls
+from staplesrv.tls.openssl_calls import Calls
 
 VERSIONS: list[Version] = ["TLSv1.2", "TLSv1.3"]
 

@@ -23,7 +23,8 @@ from staplesrv.tls.connection import ServerConnection
 from staplesrv.tls.context_factory import ContextFactory
 from staplesrv.tls.front import TICKET_KEY_SECONDS, Front
 from staplesrv.tls.live_site import LiveSite
-from staplesrv.tls.openssl import Calls, PublicCalls
+from staplesrv.tls.openssl_calls import Calls
+from staplesrv.tls.public_calls import PublicCalls
 from staplesrv.tls.sni import SiteTable
 
 VERSIONS: list[Version] = ["TLSv1.2", "TLSv1.3"]

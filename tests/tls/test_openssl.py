@@ -14,7 +14,10 @@ from tls.world import World, bundle, meet
 
 from staplesrv.testing import HandshakeFailed, StapleClient, handshake
 from staplesrv.tls.context import base_context, refusing_context, site_context
-from staplesrv.tls.openssl import Calls, PrivateCalls, PublicCalls, Want, calls, warning
+from staplesrv.tls.openssl import calls, warning
+from staplesrv.tls.openssl_calls import Calls, Want
+from staplesrv.tls.private_calls import PrivateCalls
+from staplesrv.tls.public_calls import PublicCalls
 
 
 def test_which_is_in_use() -> None:

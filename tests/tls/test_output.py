@@ -5,19 +5,17 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staplesrv.tls.output import PIECE, Output
+from staplesrv.tls.output import PIECE, Data, next_piece
 
 sizes = st.integers(1, 200) | st.sampled_from([PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 3 * PIECE + 5])
 
 
-def drain(output: Output) -> bytes:
-    """Write all of it."""
-    written = []
-    while output.size:
-        piece = output.piece()
-        written.append(bytes(piece))
-        output.written(len(piece))
-    return b"".join(written)
+def drain(chunks: list[Data]) -> list[bytes]:
+    """Take all pieces."""
+    pieces = []
+    while chunks:
+        pieces.append(bytes(next_piece(chunks)))
+    return pieces
 
 
 def stream(start: int, size: int) -> bytes:
@@ -27,97 +25,42 @@ def stream(start: int, size: int) -> bytes:
     return (pattern * (size // len(pattern) + 2))[start : start + size]
 
 
-@given(st.lists(sizes.map(lambda size: ("append", size)) | sizes.map(lambda size: ("write", size)), max_size=30))
-def test_the_same_bytes_come_out_in_the_same_order(script: list[tuple[str, int]]) -> None:
-    """Whatever is appended between partial writes, and `size` says how much is left."""
-    output, appended, written = Output(), 0, 0
-    for act, size in script:
-        if act == "append":
-            output.append(stream(appended, size))
+@given(st.lists(sizes | st.none(), max_size=30))
+def test_the_same_bytes_come_out_in_the_same_order(script: list[int | None]) -> None:
+    """Whatever is appended between pieces, each of which is as large as it can be."""
+    chunks: list[Data] = []
+    appended = taken = 0
+    for size in [*script, *[None] * 100]:
+        if size is not None:
+            chunks.append(stream(appended, size))
             appended += size
-        elif output.size:
-            piece = output.piece()
-            assert 0 < len(piece) <= PIECE
-            count = min(size, len(piece))
-            assert bytes(piece[:count]) == stream(written, count)
-            output.written(count)
-            written += count
-        assert output.size == appended - written
-    assert drain(output) == stream(written, appended - written)
+        elif chunks:
+            piece = next_piece(chunks)
+            assert len(piece) == min(PIECE, appended - taken)
+            assert bytes(piece) == stream(taken, len(piece))
+            taken += len(piece)
+    assert taken == appended
 
 
-@given(st.lists(sizes, min_size=1, max_size=5), st.lists(sizes, max_size=5))
-def test_a_piece_that_was_not_written_stays_the_next_one(before: list[int], after: list[int]) -> None:
-    """The very same bytes, whatever is appended behind it: SSL_write(3) compares."""
-    output = Output()
-    for size in before:
-        output.append(stream(0, size))
-    piece = output.piece()
-    content = bytes(piece)
-    for size in after:
-        output.append(stream(7, size))
-        assert output.piece() is piece
-    assert bytes(piece) == content
-
-
-def test_the_rest_of_a_piece_comes_before_what_follows() -> None:
-    """Nothing is put behind it, and nothing between."""
-    output = Output()
-    output.append(b"abcdef")
-    output.piece()
-    output.append(b"ghi")
-    output.written(2)
-    assert bytes(output.piece()) == b"cdef"
-    output.written(4)
-    assert drain(output) == b"ghi"
-
-
-def test_small_writes_are_joined() -> None:
+def test_small_chunks_are_joined() -> None:
     """One SSL_write for what a protocol wrote in twenty calls."""
-    output = Output()
-    for number in range(20):
-        output.append(bytes([number]) * 100)
-    assert len(output.piece()) == 2000
+    chunks: list[Data] = [bytes([number]) * 100 for number in range(20)]
+    joined = b"".join(chunks)
+    assert drain(chunks) == [joined]
 
 
-def test_a_small_chunk_by_itself_is_handed_on_as_it_is() -> None:
-    """Neither copied nor wrapped."""
-    output, chunk = Output(), bytes(range(100))
-    output.append(chunk)
-    assert output.piece() is chunk
+def test_a_chunk_is_handed_on_as_it_is() -> None:
+    """No copy of what a protocol wrote in one call."""
+    chunk = bytes(PIECE)
+    chunks: list[Data] = [chunk]
+    assert next_piece(chunks) is chunk
+    assert not chunks
 
 
-def test_large_chunks_are_not_copied() -> None:
-    """The pieces of a large body lie in the bytes that the protocol wrote."""
-    output, body = Output(), bytes(10 * PIECE + 1)
-    output.append(body)
-    for _ in range(10):
-        piece = output.piece()
-        assert isinstance(piece, memoryview)
-        assert piece.obj is body
-        assert len(piece) == PIECE
-        output.written(PIECE)
-    assert output.size == 1
-
-
-def test_a_large_chunk_behind_a_small_one_is_copied_up_to_a_piece() -> None:
-    """So much, once; the rest of it is not."""
-    output, body = Output(), bytes(3 * PIECE)
-    output.append(b"HTTP/1.1 200 OK\r\n\r\n")
-    output.append(body)
-    assert len(output.piece()) == PIECE
-    output.written(PIECE)
-    piece = output.piece()
-    assert isinstance(piece, memoryview)
-    assert piece.obj is body
-
-
-def test_what_is_written_is_let_go() -> None:
-    """A large body is not held any longer than it waits."""
-    output = Output()
-    output.append(bytes(PIECE))
-    output.append(b"x")
-    output.piece()
-    output.written(PIECE)
-    output.written(len(output.piece()))
-    assert (output.size, output._chunks, output._piece) == (0, [], None)
+def test_a_large_chunk_is_not_copied() -> None:
+    """Its pieces are views of it."""
+    chunk = bytes(3 * PIECE + 1)
+    chunks: list[Data] = [chunk, b"more"]
+    pieces = [next_piece(chunks) for _ in range(3)]
+    assert all(isinstance(piece, memoryview) and piece.obj is chunk for piece in pieces)
+    assert drain(chunks) == [chunk[-1:] + b"more"]

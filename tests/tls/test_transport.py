@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ from zope.interface.verify import verifyObject
 from staplesrv.tls.connections import Closed, Connections
 from staplesrv.tls.limits import Limits
 from staplesrv.tls.lingering import LINGER_SECONDS
-from staplesrv.tls.openssl import Calls, Want
+from staplesrv.tls.openssl_calls import Calls, Want
 from staplesrv.tls.output import PIECE
 from staplesrv.tls.port import TLSPort
 from staplesrv.tls.transport import TLSTransport
@@ -178,10 +179,10 @@ class Stage:
             PEER,
             0,
             self.reactor,
-            tls=self.tls,  # type: ignore[arg-type]
-            openssl=self.openssl,  # type: ignore[arg-type]
-            connections=self.connections,
-            network="a",
+            self.tls,  # type: ignore[arg-type]
+            self.openssl,  # type: ignore[arg-type]
+            self.connections,
+            "a",
         )
         protocol.makeConnection(self.transport)
 
@@ -192,9 +193,16 @@ class Stage:
         self.protocol.calls.clear()
 
     def readable(self, *reads: Any) -> None:
-        """Have OpenSSL say these things when it is asked to read, and tell the transport that it may."""
+        """Have OpenSSL say these things when it is asked to read, and tell the transport that it may.
+
+        The transport asks the kernel before it reads more than one record, so something is there then.
+        """
         self.openssl.reads.extend(reads)
+        if len(reads) > 1:
+            self.far.send(b"more than one record")
         self.transport.doRead()
+        with suppress(OSError):
+            self.near.recv(100)
 
     @property
     def watched(self) -> str:
@@ -360,6 +368,13 @@ class TestReading:
         assert stage.openssl.calls == ["read"]
         stage.transport.doRead()
         assert stage.protocol.calls == [("data", b"GET /"), ("data", b"more")]
+
+    def test_after_a_long_and_a_short_record_no_more_is_asked_for(self, stage: Stage) -> None:
+        """Else a client that sends one byte a record would have a read for each byte of the limit, in one turn."""
+        stage.readable(b"a" * 2000, b"b", b"c", b"d")
+        assert stage.openssl.calls == ["read", "read"]
+        assert stage.protocol.calls == [("data", b"a" * 2000 + b"b")]
+        assert stage.watched == "r"
 
     def test_a_client_that_sends_without_end(self) -> None:
         """After so many bytes it is another connection's turn."""

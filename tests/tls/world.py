@@ -18,7 +18,7 @@ from staplesrv.tls.context_factory import ContextFactory
 from staplesrv.tls.front import Front
 from staplesrv.tls.live_site import LiveSite
 from staplesrv.tls.loaded import LoadedSite
-from staplesrv.tls.openssl import Calls
+from staplesrv.tls.openssl_calls import Calls
 from staplesrv.tls.preset import PresetName
 from staplesrv.tls.site import SiteCertificate
 from staplesrv.tls.sni import SiteTable

@@ -80,7 +80,7 @@ def request_head(
     head = b"\r\n".join(lines)
     # All of it was checked before, by each HTTP version for itself. These are the bytes that go out.
     ends = len(lines) - 1
-    if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head or _START.fullmatch(start) is None:
+    if head.count(b"\n") != ends or head.count(b"\r") != ends or 0 in head or _START.fullmatch(start) is None:
         raise BadRequest("a line within a line")
     return head + b"\r\n\r\n"
 
