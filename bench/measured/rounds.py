@@ -24,6 +24,8 @@ class Work(Generic[S]):
         limit: The ratio to the first server that is to be reached; None where there is nothing to reach.
         more: Whether more is better.
         fresh: Whether it needs a server that has done nothing yet, three rounds of which will do.
+        turns: How often each server does it in one round: better a little several times, next to the others, than much
+            at once, as the machine is not the same from one second to the next.
     """
 
     kind: str
@@ -32,6 +34,7 @@ class Work(Generic[S]):
     limit: float | None
     more: bool = False
     fresh: bool = False
+    turns: int = 1
 
     @property
     def most_rounds(self) -> float:
@@ -45,14 +48,14 @@ class Seen(Generic[S]):
 
     Args:
         names: The servers; the first is the one that others are compared to.
-        costs: One figure per round.
+        costs: One figure per turn.
     """
 
     names: Sequence[str]
     costs: dict[tuple[Work[S], str], list[float]] = field(default_factory=dict)
 
     def take_turns(self, works: Sequence[Work[S]], rounds: int, once: Callable[[Work[S], str], float | None]) -> None:
-        """Have each server do each work once in a round, another one first every time.
+        """Have each server do each work `turns` times in a round, another one first every time.
 
         Args:
             works: In order.
@@ -61,13 +64,16 @@ class Seen(Generic[S]):
         """
         for number in range(rounds):
             for work in works:
-                if number >= work.most_rounds:
-                    continue
-                first = number % len(self.names)
-                for name in [*self.names[first:], *self.names[:first]]:
-                    cost = once(work, name)
-                    if cost is not None:
-                        self.costs.setdefault((work, name), []).append(cost)
+                if number < work.most_rounds:
+                    for turn in range(work.turns):
+                        self._take_turn(work, number + turn, once)
+
+    def _take_turn(self, work: Work[S], number: int, once: Callable[[Work[S], str], float | None]) -> None:
+        first = number % len(self.names)
+        for name in [*self.names[first:], *self.names[:first]]:
+            cost = once(work, name)
+            if cost is not None:
+                self.costs.setdefault((work, name), []).append(cost)
 
     def show(self, core: Core) -> bool:
         """Print the table, and how fair it is; return whether a ratio of ours misses its limit.

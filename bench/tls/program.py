@@ -46,14 +46,14 @@ class Answer(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Answer what is complete."""
-        self._received += data
-        while b"\r\n\r\n" in self._received:
-            request, self._received = self._received.split(b"\r\n\r\n", 1)
+        *requests, self._received = (self._received + data).split(b"\r\n\r\n")
+        for request in requests:
             self._answer(request)
 
     def _answer(self, request: bytes) -> None:
         if request.startswith(b"GET / "):
-            if b"connection: close" in request.lower():
+            # Not `in`, which takes the bytes for a number first, and has an exception made of that.
+            if request.lower().find(b"connection: close") >= 0:
                 self.transport.write(CLOSING)
                 self.transport.loseConnection()
             else:
