@@ -25,6 +25,7 @@ class Deadlines(Generic[T]):
 
     def __init__(self, clock: IReactorTime, seconds: float, overdue: Callable[[T], object]) -> None:
         self._clock = clock
+        self._now = clock.seconds
         self._seconds = seconds
         self._overdue = overdue
         self._deadlines: dict[T, float] = {}
@@ -39,7 +40,8 @@ class Deadlines(Generic[T]):
 
     def begin(self, thing: T) -> None:
         """Give a thing its time, from now on."""
-        self._deadlines[thing] = self._clock.seconds() + self._seconds
+        now = self._now
+        self._deadlines[thing] = now() + self._seconds
         if self._timer is None:
             self._timer = self._clock.callLater(self._seconds, self._look)
 
@@ -60,7 +62,7 @@ class Deadlines(Generic[T]):
 
     def _look(self) -> None:
         self._timer = None
-        now = self._clock.seconds()
+        now = self._now()
         due = [thing for thing, deadline in self._deadlines.items() if deadline <= now]
         for thing in due:
             del self._deadlines[thing]

@@ -71,6 +71,8 @@ class TLSPort(tcp.Port):
         self._address = address_of(listening.family, listening.getsockname())
         super().__init__(getattr(self._address, "port", 0), factory, reactor=reactor)
         self.addressFamily = listening.family
+        # Python is slower with the members of enumerations that these are.
+        self._family, self._kind = int(listening.family), int(socket.SOCK_STREAM)
         self._negotiation = IProtocolNegotiationFactory(factory, None)
         self._context_factory = context_factory
         self._connections = connections
@@ -137,8 +139,8 @@ class TLSPort(tcp.Port):
                 self._pause(error)
             return
         # Without the parts of Python's sockets that are written in Python.
-        connected = socket.SocketType(self.addressFamily, socket.SOCK_STREAM, 0, descriptor)
-        peer = address_of(self.addressFamily, address)
+        connected = socket.SocketType(self._family, self._kind, 0, descriptor)
+        peer = address_of(self._family, address)
         if self._make_preamble is None:
             self._serve(connected, peer)
         else:

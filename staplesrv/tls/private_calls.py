@@ -60,9 +60,11 @@ _shutdown: Callable[[Any], int] = lib.SSL_shutdown
 _unpack: Callable[[Any, int], bytes] = ffi.unpack
 _from_buffer: Callable[[memoryview], Any] = ffi.from_buffer
 
+_blank_connection = ServerConnection.__new__
 _NULL: Any = ffi.NULL
 _WANT_READ: int = lib.SSL_ERROR_WANT_READ
-_WANTS: dict[int, Want] = {_WANT_READ: Want.READABLE, lib.SSL_ERROR_WANT_WRITE: Want.WRITABLE}
+_READABLE = Want.READABLE
+_WANTS: dict[int, Want] = {_WANT_READ: _READABLE, lib.SSL_ERROR_WANT_WRITE: Want.WRITABLE}
 _ZERO_RETURN: int = lib.SSL_ERROR_ZERO_RETURN
 _UNWANTED_MODES: int = lib.SSL_MODE_ENABLE_PARTIAL_WRITE | lib.SSL_MODE_AUTO_RETRY
 """pyOpenSSL's defaults of one record per SSL_write, where a call could fill the socket, and of reading on after a
@@ -215,7 +217,7 @@ class PrivateCalls:
             ssl: Any = connection._ssl  # noqa: SLF001
         else:
             # What its constructor does, but for the table: 2 us against 5.
-            connection = ServerConnection.__new__(ServerConnection)
+            connection = _blank_connection(ServerConnection)
             ssl = connection._ssl = _gc(_new(context._context), _free)  # noqa: SLF001
             connection._context = context  # noqa: SLF001
             connection._socket = connected  # type: ignore[assignment]  # noqa: SLF001
@@ -228,19 +230,20 @@ class PrivateCalls:
 
     def handshake(self, connection: ServerConnection) -> Want | None:
         """Go on with the handshake; OpenSSL clears the queue itself."""
+        ssl = connection._ssl  # noqa: SLF001 - the SSL* itself, here and below
         _underway[0] = connection
-        result = _do_handshake(connection._ssl)  # noqa: SLF001 - the SSL* itself, here and below
+        result = _do_handshake(ssl)
         _underway[0] = None
         if result != 1:
             # What `_want` says of nearly all once, without the call.
-            if _get_error(connection._ssl, result) == _WANT_READ:  # noqa: SLF001
-                return Want.READABLE
+            if _get_error(ssl, result) == _WANT_READ:
+                return _READABLE
             return self._want(connection, result)
         outcome = connection.outcome
         if outcome is STAPLED:
             # OpenSSL would keep its copy of the staple for as long as the connection lasts.
-            _set_staple(connection._ssl, _NULL, 0)  # noqa: SLF001
-        elif outcome is None and _session_reused(connection._ssl):  # noqa: SLF001
+            _set_staple(ssl, _NULL, 0)
+        elif outcome is None and _session_reused(ssl):
             connection.outcome = RESUMED
         return None
 

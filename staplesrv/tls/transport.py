@@ -58,7 +58,11 @@ from staplesrv.tls.poller import READING, WRITING
 
 _TLS1_3 = 0x0304
 
-_TCP_CORK: int | None = getattr(socket, "TCP_CORK", None)
+_TCP = int(socket.IPPROTO_TCP)
+_TCP_CORK: int = getattr(socket, "TCP_CORK", 0)  # Linux has it
+
+_READABLE, _WRITABLE = Want.READABLE, Want.WRITABLE
+"""A member of an enumeration takes Python ten times as long to find as a global."""
 
 _SHORT = 1024
 """A record with less plaintext than this is taken for the last one that there is: asking again costs a system call per
@@ -133,6 +137,9 @@ class TLSTransport(tcp.Server):
     _over: bool
     """The connection has ended, or is about to at the protocol's wish."""
 
+    _refused: Data | None
+    """What was offered to OpenSSL already, which wants to see the same again: SSL_write(3)."""
+
     # What few connections come to.
     _input_over = False
     """The client said that it sends no more, or was not heard any more."""
@@ -140,8 +147,6 @@ class TLSTransport(tcp.Server):
     """The connection ends at the client's wish, with what is written by now."""
     _broken = False
     """The end is not to be taken for an orderly one."""
-    _refused: Data | None = None
-    """What was offered to OpenSSL already, which wants to see the same again: SSL_write(3)."""
 
     def __init__(  # noqa: PLR0917 - with their names it takes as long again
         self,
@@ -174,7 +179,8 @@ class TLSTransport(tcp.Server):
         self._writing = self._in_turn = self._corked = self._crossed = self._unheard = self._over = False
         self._watched = self._unsent = self.disconnecting = self.disconnected = 0
         self._handshake_wants: Want | None = None
-        self.producer = None
+        self.producer = self._refused = None
+        self._writeDisconnected = False
         connected.setblocking(False)
         connections.members.add(self)
         connections.opening.begin(self)
@@ -196,14 +202,16 @@ class TLSTransport(tcp.Server):
                 receive = self._shake_hands()
             if receive and self._reading and not self._input_over:
                 self._receive()
-            if self._writing and not (self._handshaking or self._over or self._write_wants_readable):
+            if self._writing and not (
+                self._handshaking or self._over or (self._crossed and self._write_wants_readable)
+            ):
                 self._send()
         finally:
             self._in_turn = False
         if not self.disconnected:
-            if self._corked and _TCP_CORK is not None:
+            if self._corked:
                 self._corked = False
-                self.socket.setsockopt(socket.IPPROTO_TCP, _TCP_CORK, 0)
+                self.socket.setsockopt(_TCP, _TCP_CORK, 0)
             self._watch()
 
     def doWrite(self) -> None:
@@ -262,10 +270,10 @@ class TLSTransport(tcp.Server):
 
     def _cork(self) -> None:
         """Have what is sent in this turn go out as one packet, where the system can do so. close(2) sends it too."""
-        if _TCP_CORK is None:
+        if not _TCP_CORK:
             return
         try:
-            self.socket.setsockopt(socket.IPPROTO_TCP, _TCP_CORK, 1)
+            self.socket.setsockopt(_TCP, _TCP_CORK, 1)
         except OSError:
             return  # a UNIX socket
         self._corked = True
@@ -274,7 +282,7 @@ class TLSTransport(tcp.Server):
 
     def _shake_hands(self) -> bool:
         """Go on with the handshake; tell whether plaintext may follow."""
-        if self._handshake_wants is Want.READABLE:
+        if self._handshake_wants is _READABLE:
             # The session tickets go out together with the answer, where that is written in the same turn.
             self._cork()
         try:
@@ -562,7 +570,7 @@ class TLSTransport(tcp.Server):
             reading = writing = False
         elif self._handshaking:
             # Whatever the protocol wants: it has no part in this.
-            writing = self._handshake_wants is Want.WRITABLE
+            writing = self._handshake_wants is _WRITABLE
             reading = not writing
         else:
             reading, writing = self._reading and not self._input_over, self._writing
