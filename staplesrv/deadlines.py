@@ -40,7 +40,7 @@ class Deadlines(Generic[T]):
 
     def begin(self, thing: T) -> None:
         """Give a thing its time, from now on."""
-        now = self._now
+        now = self._now  # what hangs on an object Python calls more slowly than a name: each connection comes here
         self._deadlines[thing] = now() + self._seconds
         if self._timer is None:
             self._timer = self._clock.callLater(self._seconds, self._look)

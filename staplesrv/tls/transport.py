@@ -247,10 +247,8 @@ class TLSTransport(tcp.Server):
         self._connections.members.discard(self)
         if self._handshaking:
             self._connections.opening.end(self)
-        aborted = False
         if reason is not _DONE:
             self._connections.ended(reason, handshaking=self._handshaking)
-            aborted = isinstance(reason.value, ConnectionAborted)
         connected, protocol = self.socket, self.protocol
         # From here on the descriptor may be another connection's: nothing may call OpenSSL for this one any more.
         del self.socket, self.fileno, self.protocol
@@ -259,7 +257,7 @@ class TLSTransport(tcp.Server):
             gone = partial(self._connections.release, self._network)
             Lingering(connected, self._connections.poller, self._connections.lingering, gone)
         else:
-            if aborted:
+            if reason is not _DONE and isinstance(reason.value, ConnectionAborted):
                 reset(connected)
             connected.close()
             self._connections.release(self._network)

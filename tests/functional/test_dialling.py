@@ -152,7 +152,7 @@ class UnderAPoller(TestCase):
         assert here.transport.is_open()
         here.transport.stopReading()
         peer.transport.loseConnection()
-        await there.made[0].until(lambda: there.made[0].lost)
+        await peer.until(lambda: peer.lost)
         assert not here.transport.is_open()
         here.transport.startReading()
         await here.until(lambda: here.lost)
